@@ -1,0 +1,1 @@
+"""Records and blobs in a store: the writer is a sink, the reader a source."""

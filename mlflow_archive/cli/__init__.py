@@ -1,0 +1,1 @@
+"""The command line: click in, text or JSON out."""

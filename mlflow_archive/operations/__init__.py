@@ -1,0 +1,1 @@
+"""One verb for each module, each between two ends."""

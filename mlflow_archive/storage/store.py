@@ -1,0 +1,101 @@
+"""The contract of a store: bytes under keys.
+
+A key is a relative POSIX path (spec/v1/archive.md, "Paths"). What the specification requires of a store, and
+what each implementation is held to by ``tests/storage/conformance.py``:
+
+* an object is visible only when it is complete: after an exception, a kill or a lost connection in the middle
+  of a write there is nothing under the key, or what was there before;
+* `create` lets exactly one of several writers win, where the backend can;
+* a read gives what the last completed write gave, never a cached size or listing;
+* listing is complete and in no particular order.
+
+Stores are safe to use from several threads. Errors are `UnavailableError`, `NotAuthorisedError`,
+`NotFoundError` (a key that is not there) and `ConflictError` (`create` on an existing key), never the backend's own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+#: Readers get chunks of at most this size; writers may give any.
+CHUNK_BYTES = 1 << 20
+
+
+class ByteWriter(Protocol):
+    """Takes the bytes of one object in order."""
+
+    def write(self, data: bytes) -> None:
+        """Append; blocks when the backend is slower than the caller."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a listing says of an object."""
+
+    key: str
+    size_bytes: int
+
+
+class Store(ABC):
+    """Bytes under keys below one root."""
+
+    #: The root as a URL for people; never holds a credential.
+    url: str
+
+    @abstractmethod
+    def write(self, key: str) -> AbstractContextManager[ByteWriter]:
+        """Write one object, replacing what is there.
+
+        The object becomes visible when the context is left without an exception; with one, it never does.
+        """
+
+    @abstractmethod
+    def create(self, key: str, data: bytes) -> None:
+        """Write a small object only if there is none under the key, atomically where the backend can.
+
+        Raises:
+            ConflictError: There is one already.
+        """
+
+    @abstractmethod
+    def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+        """Yield the object's bytes, or a range of them, in chunks, lazily.
+
+        Close the generator to end early. Raises `NotFoundError` at the first chunk.
+        """
+
+    @abstractmethod
+    def read_all(self, key: str, *, limit_bytes: int) -> bytes:
+        """Return a whole object that must not be larger than the limit.
+
+        Raises:
+            NotFoundError: No such key.
+            IntegrityError: It is larger (E010); nothing was allocated for it.
+        """
+
+    @abstractmethod
+    def size_bytes(self, key: str) -> int | None:
+        """Return the size of an object, None if there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield all objects below a folder (or below the root), recursively, lazily.
+
+        Temporary objects of interrupted writes are not listed.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Delete an object; it is no error if there is none."""
+
+    @abstractmethod
+    def sweep(self) -> int:
+        """Delete what interrupted writes left behind, where the backend shows it; returns how many."""
+
+    def close(self) -> None:
+        """Free connections. The default has none."""

@@ -1,0 +1,1 @@
+"""Writing MLflow objects: one module for each kind."""

@@ -1,0 +1,1 @@
+"""Reading MLflow objects: one module for each kind."""
