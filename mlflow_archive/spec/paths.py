@@ -26,10 +26,10 @@ _SHORTENED = re.compile(r"~[0-9a-f]{32}$")
 
 
 def escape_segment(name: str) -> str:
-    """Return the path segment for a name.
+    r"""Return the path segment for a name.
 
     Every character that is unsafe somewhere becomes ``%XX`` for each of its UTF-8 bytes: controls,
-    ``< > : " | ? * \\ / % ~ #``, what is not printable or not in Unicode normal form C, a leading or trailing
+    ``< > : " | ? * \ / % ~ #``, what is not printable or not in Unicode normal form C, a leading or trailing
     space, a trailing dot, the first character of a name reserved on Windows, and the names ``.`` and ``..``.
     A segment longer than `MAX_SEGMENT_BYTES` keeps its start, then ``~`` and 32 hex digits of the name's sha256.
     """
