@@ -1,0 +1,23 @@
+"""Tags that a restore writes on what it creates, so that a second restore finds it and a reader knows its origin.
+
+They are this tool's own: a backup keeps them like any other tag, a comparison leaves them out.
+"""
+
+from __future__ import annotations
+
+PREFIX = "mlflow_archive."
+#: The object's id at its source (run, logged model, experiment ...), or its name.
+SOURCE_ID = PREFIX + "source_id"
+#: The uri of the source server, without credentials.
+SOURCE_URI = PREFIX + "source_uri"
+#: Parent run at the source, where the parent is not at the target (lineage).
+SOURCE_PARENT_RUN_ID = PREFIX + "source_parent_run_id"
+#: On an object whose restore has begun and not ended; deleted when it is whole.
+INCOMPLETE = PREFIX + "incomplete"
+#: On a model version made only to keep a gap in the numbers, deleted at once.
+GAP = PREFIX + "gap"
+
+
+def is_provenance(tag: str) -> bool:
+    """Tell whether a tag was written by a restore of this tool."""
+    return tag.startswith(PREFIX)
