@@ -87,4 +87,7 @@ class Manifest(Document):
     notes: tuple[str, ...] = ()
     """What the source has that no client can read, in sentences (secrets, password hashes ...)."""
     total_bytes: SizeBytes
+    """Sum of the ``total_bytes`` of the sections (E036)."""
+    files: tuple[Descriptor, ...] = ()
+    """Files that belong to no object: the marker always (E006), and ``README.txt``; the losses have their own place."""
     sections: tuple[Section, ...]
