@@ -1,0 +1,78 @@
+"""What all tests share: options, and real MLflow servers (tests/servers)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.servers import EmptyDatabases, MlflowServer
+
+StartServer = Callable[..., MlflowServer]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=3, help="how often each kill test ends a process (default: 3)")
+    parser.addoption("--kill-seed", type=int, default=20240229, help="seed of the moments at which to kill")
+
+
+@pytest.fixture(scope="session")
+def empty_databases(tmp_path_factory: pytest.TempPathFactory) -> EmptyDatabases:
+    """Empty MLflow databases, migrated once per session."""
+    return EmptyDatabases(tmp_path_factory.mktemp("empty"))
+
+
+def _servers(tmp_path_factory: pytest.TempPathFactory, databases: EmptyDatabases) -> Iterator[StartServer]:
+    with ExitStack() as stack:
+
+        def start(directory: Path | None = None, **options: object) -> MlflowServer:
+            where = directory or tmp_path_factory.mktemp("server")
+            return stack.enter_context(MlflowServer(where, databases=databases, **options))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture
+def start_server(tmp_path_factory: pytest.TempPathFactory, empty_databases: EmptyDatabases) -> Iterator[StartServer]:
+    """Starts servers with the options of `MlflowServer`; all are stopped after the test."""
+    yield from _servers(tmp_path_factory, empty_databases)
+
+
+@pytest.fixture(scope="module")
+def start_module_server(
+    tmp_path_factory: pytest.TempPathFactory, empty_databases: EmptyDatabases
+) -> Iterator[StartServer]:
+    """Starts servers that live until the end of the test module."""
+    yield from _servers(tmp_path_factory, empty_databases)
+
+
+@pytest.fixture(scope="session")
+def start_session_server(
+    tmp_path_factory: pytest.TempPathFactory, empty_databases: EmptyDatabases
+) -> Iterator[StartServer]:
+    """Starts servers that live until the end of the session."""
+    yield from _servers(tmp_path_factory, empty_databases)
+
+
+@pytest.fixture
+def fresh_server(start_server: StartServer) -> MlflowServer:
+    """An empty server for one test."""
+    return start_server()
+
+
+@pytest.fixture(scope="module")
+def module_server(start_module_server: StartServer) -> MlflowServer:
+    """An empty server for one module."""
+    return start_module_server()
+
+
+@pytest.fixture(scope="session")
+def source_server(start_session_server: StartServer) -> MlflowServer:
+    """A server with everything in it that `tests.seeding` knows; only to be read."""
+    from tests.seeding import seed_server
+
+    server = start_session_server()
+    seed_server(server)
+    return server

@@ -1,0 +1,6 @@
+"""Real MLflow servers for tests: started in seconds, stopped for sure."""
+
+from tests.servers.database import EmptyDatabases
+from tests.servers.server import MlflowServer, ServerFailed
+
+__all__ = ["EmptyDatabases", "MlflowServer", "ServerFailed"]
