@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,17 +23,22 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, protected_namespaces=())
 
     @classmethod
-    def from_json(cls: type[_D], value: JSONObject, path: str) -> _D:
+    def from_json(cls: type[_D], value: JSONObject, path: str, *, strict: bool = False) -> _D:
         """Check a parsed object against this class.
 
         Args:
             value: The parsed object.
             path: Where it stands in the archive, for the errors.
+            strict: Take exactly the types of the specification; otherwise ``"12"`` is understood as 12, which
+                is how MLflow's REST API writes 64-bit integers.
 
         Raises:
             IntegrityError: One problem (E015) for each field that is missing or of the wrong type.
         """
         try:
+            if strict:
+                # pydantic takes lists for tuples and words for enums strictly only from JSON.
+                cls.model_validate_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), strict=True)
             return cls.model_validate(value)
         except ValidationError as error:
             problems = tuple(
@@ -43,13 +49,13 @@ class Document(BaseModel):
             raise IntegrityError(f"{path} is not a valid {cls.__name__}: {first} (E015).", problems=problems) from error
 
     @classmethod
-    def from_bytes(cls: type[_D], data: bytes, path: str) -> _D:
-        """Parse and check the bytes of a document or of a line.
+    def from_bytes(cls: type[_D], data: bytes, path: str, *, strict: bool = False) -> _D:
+        """Parse and check the bytes of a document or of a line; ``strict`` as in `from_json`.
 
         Raises:
             IntegrityError: As `canonical.parse` and `from_json`.
         """
-        return cls.from_json(parse_object(data, path), path)
+        return cls.from_json(parse_object(data, path), path, strict=strict)
 
     def to_json(self) -> JSONObject:
         """Return the JSON object, unknown fields included; fields that were never set are left out."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Union
+import re
+
+from pydantic import JsonValue
 
 from mlflow_archive.errors import IntegrityError, Problem
 
-JSONValue = Union[None, bool, int, float, str, "list[JSONValue]", "dict[str, JSONValue]"]
-JSONObject = dict[str, JSONValue]
+JSONValue = JsonValue
+JSONObject = dict[str, JsonValue]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: Nesting deeper than this is refused before it is parsed (E011).
 MAX_DEPTH = 200
@@ -28,9 +32,7 @@ def document_bytes(value: JSONValue) -> bytes:
     Raises:
         ValueError: A float is not finite; encode it with `encode_float` first.
     """
-    return (json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True) + "\n").encode(
-        "utf-8", "surrogatepass"
-    )
+    return _encode(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True) + "\n")
 
 
 def line_bytes(value: JSONValue) -> bytes:
@@ -39,9 +41,8 @@ def line_bytes(value: JSONValue) -> bytes:
     Raises:
         ValueError: A float is not finite; encode it with `encode_float` first.
     """
-    return (
-        json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True) + "\n"
-    ).encode("utf-8", "surrogatepass")
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    return _encode(text + "\n")
 
 
 def parse(data: bytes, path: str) -> JSONValue:
@@ -52,19 +53,22 @@ def parse(data: bytes, path: str) -> JSONValue:
         path: The archive path, for the error.
 
     Raises:
-        IntegrityError: Not JSON (E010), too deep (E011), a duplicate key (E012), or a bare non-finite
-            number (E013).
+        IntegrityError: Not JSON (E010), too deep (E011), a duplicate key (E012), or a number that is not
+            finite (E013).
     """
     if _depth(data) > MAX_DEPTH:
         raise _broken("E011", path, f"is nested deeper than {MAX_DEPTH} levels")
     try:
         value: JSONValue = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+            data.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
         )
     except _DuplicateKeyError as error:
         raise _broken("E012", path, f"has the key {str(error)!r} twice") from error
     except _ConstantError as error:
-        raise _broken("E013", path, f"has a bare {error}, which is not JSON") from error
+        raise _broken("E013", path, f"has the number {error}, which is not finite") from error
     except (ValueError, RecursionError) as error:
         raise _broken("E010", path, "is not JSON in UTF-8") from error
     return value
@@ -123,6 +127,13 @@ def _unique_keys(pairs: list[tuple[str, JSONValue]]) -> dict[str, JSONValue]:
     return result
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _ConstantError(text[:40])
+    return value
+
+
 def _refuse_constant(word: str) -> JSONValue:
     raise _ConstantError(word)
 
@@ -149,6 +160,14 @@ def _depth(data: bytes) -> int:
         elif byte in (0x5D, 0x7D):
             depth -= 1
     return deepest
+
+
+def _encode(text: str) -> bytes:
+    """Return UTF-8; an unpaired surrogate (a file name that is not UTF-8) stays an escape, as UTF-8 has none."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8")
 
 
 def _broken(rule: str, path: str, message: str) -> IntegrityError:
