@@ -1,5 +1,82 @@
-"""Backup, restore and migration for MLflow."""
+"""Backup, restore and migration for MLflow.
+
+The calls are documented in `mlflow_archive.api`; importing this package imports neither MLflow nor them.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow_archive.api import backup, copy, demo, diff, ls, open, restore, show, verify
+    from mlflow_archive.errors import (
+        ConflictError,
+        ExitCode,
+        IntegrityError,
+        MlflowArchiveError,
+        NotAnArchiveError,
+        NotAuthorisedError,
+        NotFoundError,
+        UnavailableError,
+        UnsupportedError,
+        UsageError,
+    )
+    from mlflow_archive.operations.browsing import Archive
+    from mlflow_archive.operations.report import Report
+    from mlflow_archive.operations.selecting import make_selection
+    from mlflow_archive.spec.selection import Selection
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Archive",
+    "ConflictError",
+    "ExitCode",
+    "IntegrityError",
+    "MlflowArchiveError",
+    "NotAnArchiveError",
+    "NotAuthorisedError",
+    "NotFoundError",
+    "Report",
+    "Selection",
+    "UnavailableError",
+    "UnsupportedError",
+    "UsageError",
+    "__version__",
+    "backup",
+    "copy",
+    "demo",
+    "diff",
+    "ls",
+    "make_selection",
+    "open",
+    "restore",
+    "show",
+    "verify",
+]
+
+_HOMES = {
+    "Archive": "mlflow_archive.operations.browsing",
+    "Report": "mlflow_archive.operations.report",
+    "Selection": "mlflow_archive.spec.selection",
+    "make_selection": "mlflow_archive.operations.selecting",
+    **dict.fromkeys(
+        ("backup", "copy", "demo", "diff", "ls", "open", "restore", "show", "verify"), "mlflow_archive.api"
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for."""
+    if name not in __all__ or name == "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES.get(name, "mlflow_archive.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names as well as what is there."""
+    return sorted({*globals(), *__all__})
