@@ -1,0 +1,205 @@
+"""Any fsspec file system as a store.
+
+The trap: ``close``, ``__exit__`` and even ``__del__`` of an fsspec file commit what was written so far, over
+whatever was there. So an unfinished upload is taken apart by hand; where the file is not one of fsspec's buffered
+uploads, it is written under a name of its own and moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from mlflow_archive.errors import ConflictError, NotFoundError
+from mlflow_archive.spec.paths import check_path
+from mlflow_archive.storage.faults import too_large, translated
+from mlflow_archive.storage.partial import is_partial, partial_name
+from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
+
+#: Size of an upload's pieces: with 10,000 of them, the most S3 takes, an object may have 160 GB.
+BLOCK_BYTES = 16 << 20
+
+
+class FsspecStore(Store):
+    """Objects of a file system below a root path.
+
+    Args:
+        fs: A file system of its own (``skip_instance_cache``), without listing caches.
+        root: The path below which everything is kept, as ``fs`` has it.
+        url: The same for people, without credentials.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, root: str, url: str) -> None:
+        """See the class."""
+        self.url = url
+        self._fs = fs
+        self._root = root.rstrip("/")
+
+    @contextmanager
+    def write(self, key: str) -> Iterator[ByteWriter]:
+        """Write one object; see `Store.write`."""
+        place = self._place(key)
+        with translated(self.url, key, writing=True):
+            upload = _begin(self._fs, place)
+        writer = _Writer(self.url, key, upload.file)
+        try:
+            yield writer
+            with translated(self.url, key, writing=True):
+                upload.commit()
+        except BaseException:
+            with suppress(OSError):
+                upload.discard()
+            raise
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write an object if there is none: by the backend's own condition where fsspec passes it on."""
+        place = self._place(key)
+        if self.size_bytes(key) is not None:
+            raise ConflictError(f"There is already something at {self.url.rstrip('/')}/{key}.")
+        with translated(self.url, key, writing=True):
+            self._fs.pipe_file(place, data, mode="create")
+
+    def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+        """Yield an object or a range of it."""
+        place = self._place(key)
+        with translated(self.url, key):
+            file = self._fs.open(place, "rb", block_size=BLOCK_BYTES // 2)
+        with file:
+            left = size_bytes
+            if start:
+                file.seek(start)
+            while left is None or left > 0:
+                with translated(self.url, key):
+                    chunk = file.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
+                if not chunk:
+                    return
+                left = None if left is None else left - len(chunk)
+                yield bytes(chunk)
+
+    def read_all(self, key: str, *, limit_bytes: int) -> bytes:
+        """Return a whole small object."""
+        size = self.size_bytes(key)
+        if size is None:
+            raise NotFoundError(f"There is no {self.url.rstrip('/')}/{key}.")
+        if size > limit_bytes:
+            raise too_large(key, limit_bytes)
+        with translated(self.url, key):
+            return bytes(self._fs.cat_file(self._place(key)))
+
+    def size_bytes(self, key: str) -> int | None:
+        """Return the size of an object, None if there is none."""
+        place = self._place(key)
+        try:
+            with translated(self.url, key):
+                info = self._fs.info(place)
+        except NotFoundError:
+            return None
+        return None if info["type"] == "directory" else int(info["size"])
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield all objects below a folder; the listing is one flat call, where the backend has it."""
+        yield from (found for found in self._find(prefix.rstrip("/")) if not is_partial(found.key))
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        place = self._place(key)
+        with suppress(NotFoundError), translated(self.url, key):
+            self._fs.rm_file(place)
+
+    def sweep(self) -> int:
+        """Delete unfinished objects where they have a name; uploads in pieces are left to the backend's own rules."""
+        count = 0
+        for found in self._find(""):
+            if is_partial(found.key):
+                with translated(self.url, found.key, writing=True):
+                    self._fs.rm_file(f"{self._root}/{found.key}")
+                count += 1
+        return count
+
+    def _place(self, key: str) -> str:
+        return f"{self._root}/{check_path(key)}"
+
+    def _find(self, folder: str) -> Iterator[StoredObject]:
+        place = self._place(folder) if folder else self._root
+        try:
+            with translated(self.url, folder):
+                found: dict[str, dict[str, Any]] = self._fs.find(place, withdirs=False, detail=True)
+        except NotFoundError:
+            return
+        start = self._root.lstrip("/") + "/"
+        for name, info in found.items():
+            key = name.lstrip("/").removeprefix(start) if self._root else name.lstrip("/")
+            if not folder or key.startswith(f"{folder}/"):
+                yield StoredObject(key, int(info["size"] or 0))
+
+
+class _Upload:
+    """A buffered upload of fsspec, which becomes visible when it is closed."""
+
+    def __init__(self, file: AbstractBufferedFile) -> None:
+        self.file: Any = file
+
+    def commit(self) -> None:
+        self.file.close()
+
+    def discard(self) -> None:
+        """Make sure that neither ``close`` nor the garbage collector commits; pieces already sent are given up."""
+        file = self.file
+        try:
+            if file.offset is not None:
+                file.discard()
+        finally:
+            file.forced = True
+            file.closed = True
+            file.buffer = None
+
+
+class _Move:
+    """A file that is visible while it is written: kept under a name of its own, then moved."""
+
+    def __init__(self, fs: AbstractFileSystem, place: str) -> None:
+        self._fs = fs
+        self._place = place
+        self._part = f"{place.rpartition('/')[0]}/{partial_name()}"
+        fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+        self.file: Any = fs.open(self._part, "wb")
+
+    def commit(self) -> None:
+        self.file.close()
+        self._fs.mv(self._part, self._place)
+
+    def discard(self) -> None:
+        self.file.close()
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._part)
+
+
+class _Writer:
+    def __init__(self, url: str, key: str, file: Any) -> None:
+        self._url = url
+        self._key = key
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        with translated(self._url, self._key, writing=True):
+            self._file.write(data)
+
+
+def _begin(fs: AbstractFileSystem, place: str) -> _Upload | _Move:
+    if _uploads(fs):
+        return _Upload(fs.open(place, "wb", block_size=BLOCK_BYTES))
+    return _Move(fs, place)
+
+
+def _uploads(fs: AbstractFileSystem) -> bool:
+    """Tell whether the file system sends objects in pieces and shows them at the end, as object stores do."""
+    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    return protocol in _OBJECT_STORES
+
+
+#: Protocols (as fsspec's classes name themselves) of stores where an object appears when its upload is completed.
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "abfss", "adl", "oss", "oci", "tos"})
