@@ -1,0 +1,75 @@
+"""``mlflow-archive backup DEST_URL``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mlflow_archive.cli import options
+from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.output import Output
+
+
+@click.command(
+    cls=Command,
+    interrupted="What was written is kept but is no archive yet; the same command with --resume goes on with it.",
+)
+@click.argument("dest_url")
+@options.tracking_uri_option
+@options.selection_option()
+@options.parallel_option
+@click.option("--resume", is_flag=True, help="Go on with an interrupted backup at DEST_URL.")
+@options.dry_run_option
+@options.artifact_root_option
+@options.storage_option
+@options.output_option(progress=True)
+def backup(
+    *,
+    dest_url: str,
+    tracking_uri: str | None,
+    wishes: dict[str, Any],
+    parallel: int,
+    resume: bool,
+    dry_run: bool,
+    artifact_roots: tuple[tuple[str, str], ...],
+    storage_options: tuple[tuple[str, str], ...],
+    output: Output,
+) -> int:
+    """Write everything an MLflow server has, or a selection, into one archive.
+
+    The server is only read. DEST_URL is a local path or a URL (s3://, abfs://, gs://, memory://); a name that ends in
+    .tar, .tar.gz, .tgz or .tar.zst becomes one file, any other name a folder. There is an archive only when the
+    backup has ended; what cannot be read is listed in it, and the exit code is 3.
+
+    Naming experiments, models or prompts leaves out what is not named.
+    """
+    from mlflow_archive import api
+    from mlflow_archive.cli.summary import show_report
+
+    with output.watching() as observer:
+        report = api.backup(
+            tracking_uri,
+            dest_url,
+            parallelism=parallel,
+            resume=resume,
+            dry_run=dry_run,
+            artifact_roots=dict(artifact_roots),
+            storage_options=dict(storage_options),
+            observer=observer,
+            **wishes,
+        )
+    return show_report(
+        report,
+        output,
+        losses_in="in losses.jsonl of the archive" if not dry_run else "printed by --json",
+        next_step=_next_step(dest_url, report.root_digest),
+    )
+
+
+def _next_step(dest_url: str, root_digest: str | None) -> str:
+    import shlex
+
+    if root_digest is None:
+        return ""
+    return f"mlflow-archive verify {shlex.quote(dest_url)} --digest {root_digest}"

@@ -1,0 +1,93 @@
+"""``mlflow-archive restore SRC_URL``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import click
+
+from mlflow_archive.cli import options
+from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.output import Output
+from mlflow_archive.cli.values import Pair
+
+
+@click.command(
+    cls=Command,
+    interrupted="What is at the target stays; the same command again finds it there and goes on.",
+)
+@click.argument("src_url")
+@options.tracking_uri_option
+@options.selection_option()
+@click.option(
+    "--if-exists",
+    type=click.Choice(["skip", "update", "fail", "duplicate"]),
+    default="skip",
+    show_default=True,
+    help="What to do with an object that is at the target already: leave it as it is, bring it up to date, "
+    "stop with exit code 7, or make another one beside it.",
+)
+@click.option(
+    "--rename-experiment",
+    "rename_experiments",
+    type=Pair("OLD", "NEW"),
+    multiple=True,
+    help="Restore an experiment under another name. Repeatable.",
+)
+@click.option(
+    "--rename-model",
+    "rename_models",
+    type=Pair("OLD", "NEW"),
+    multiple=True,
+    help="Restore a registered model under another name. Repeatable.",
+)
+@click.option(
+    "--activate",
+    is_flag=True,
+    help="Let restored webhooks and online scorers act. Without it they are restored switched off.",
+)
+@options.dry_run_option
+@options.parallel_option
+@options.artifact_root_option
+@options.storage_option
+@options.output_option(progress=True)
+def restore(
+    *,
+    src_url: str,
+    tracking_uri: str | None,
+    wishes: dict[str, Any],
+    if_exists: Literal["skip", "update", "fail", "duplicate"],
+    rename_experiments: tuple[tuple[str, str], ...],
+    rename_models: tuple[tuple[str, str], ...],
+    activate: bool,
+    dry_run: bool,
+    parallel: int,
+    artifact_roots: tuple[tuple[str, str], ...],
+    storage_options: tuple[tuple[str, str], ...],
+    output: Output,
+) -> int:
+    """Bring everything in an archive, or a selection, to an MLflow server.
+
+    Every byte is checked on the way. Nothing at the target is overwritten or deleted unless --if-exists asks for it,
+    and a second restore finds what the first one made. Ids that the server gives are new; references between
+    objects are rewritten to them.
+    """
+    from mlflow_archive import api
+    from mlflow_archive.cli.summary import show_report
+
+    with output.watching() as observer:
+        report = api.restore(
+            src_url,
+            tracking_uri,
+            if_exists=if_exists,
+            rename_experiments=dict(rename_experiments),
+            rename_models=dict(rename_models),
+            activate=activate,
+            parallelism=parallel,
+            dry_run=dry_run,
+            artifact_roots=dict(artifact_roots),
+            storage_options=dict(storage_options),
+            observer=observer,
+            **wishes,
+        )
+    return show_report(report, output, losses_in="printed by --json")

@@ -1,0 +1,165 @@
+"""Options that several commands share, each defined once.
+
+Each decorator takes its options off the command line and hands the command one ready value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, TypeVar
+
+import click
+
+from mlflow_archive.cli.output import JsonOutput, Output, TextOutput
+from mlflow_archive.cli.values import KIND_WORDS, Pair, Words
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _gather(options: Callable[[F], F], names: tuple[str, ...], into: str, make: Callable[..., Any]) -> Callable[[F], F]:
+    """Return a decorator that adds options and replaces their values by one, made of them."""
+
+    def decorate(function: F) -> F:
+        def called(**values: Any) -> Any:
+            values[into] = make(**{name: values.pop(name) for name in names})
+            return function(**values)
+
+        return options(update_wrapper(called, function))  # type: ignore[arg-type]
+
+    return decorate
+
+
+tracking_uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    envvar="MLFLOW_TRACKING_URI",
+    show_envvar=True,
+    help="The MLflow server (http://...) or store (sqlite:///...). "
+    "Without it: MLflow's own default, mlflow.db in the current directory.",
+)
+
+parallel_option = click.option(
+    "--parallel",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="How many objects are worked on at a time.",
+)
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done; write nothing.")
+
+storage_option = click.option(
+    "--storage-option",
+    "storage_options",
+    type=Pair("KEY", "VALUE"),
+    multiple=True,
+    help="An option of the fsspec file system of the archive's URL, e.g. endpoint_url=http://localhost:9000. "
+    "Repeatable. Credentials are better left to the environment: s3fs, adlfs and gcsfs read their own variables.",
+)
+
+artifact_root_option = click.option(
+    "--artifact-root",
+    "artifact_roots",
+    type=Pair("PREFIX", "URL", last=True),
+    multiple=True,
+    help="Where artifact URIs with this prefix really are, to go there directly and not through the server: "
+    "mlflow-artifacts:/=s3://bucket/root. Repeatable.",
+)
+
+
+def selection_option() -> Callable[[F], F]:
+    """Add the options that choose objects; the command gets ``wishes``."""
+    names = ("experiments", "run_filter", "models", "prompts", "since", "until", "without", "only")
+    options = _all(
+        click.option(
+            "--experiment",
+            "experiments",
+            metavar="NAME|GLOB|ID",
+            multiple=True,
+            help="This experiment, or those that match. Repeatable.",
+        ),
+        click.option("--run-filter", metavar="FILTER", help="Only runs that match, in MLflow's own filter syntax."),
+        click.option(
+            "--model",
+            "models",
+            metavar="NAME|GLOB",
+            multiple=True,
+            help="This registered model, or those that match, with the runs and logged models that its versions come "
+            "from. Repeatable.",
+        ),
+        click.option(
+            "--prompt",
+            "prompts",
+            metavar="NAME|GLOB",
+            multiple=True,
+            help="This prompt, or those that match. Repeatable.",
+        ),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Only runs, traces and logged models begun at this time or later. ISO 8601, UTC.",
+        ),
+        click.option(
+            "--until", metavar="TIME", help="Only runs, traces and logged models begun before this time. ISO 8601, UTC."
+        ),
+        click.option(
+            "--without",
+            type=Words("KIND[,KIND...]", ("artifacts", *KIND_WORDS)),
+            multiple=True,
+            help="Leave out these kinds of object; 'artifacts' leaves out all files. Repeatable.",
+        ),
+        click.option(
+            "--only",
+            type=Words("KIND[,KIND...]", KIND_WORDS),
+            multiple=True,
+            help=f"Only these kinds of object: {', '.join(KIND_WORDS)}. Repeatable.",
+        ),
+    )
+    return _gather(options, names, "wishes", _wishes)
+
+
+def _wishes(
+    *,
+    models: tuple[str, ...],
+    prompts: tuple[str, ...],
+    without: tuple[tuple[str, ...], ...],
+    only: tuple[tuple[str, ...], ...],
+    **others: Any,
+) -> dict[str, Any]:
+    return {
+        **others,
+        "models": models or None,
+        "prompts": prompts or None,
+        "without": tuple(word for words in without for word in words),
+        "only": tuple(word for words in only for word in words),
+    }
+
+
+def output_option(*, progress: bool = False) -> Callable[[F], F]:
+    """Add ``--json`` (and ``--events``, ``--quiet`` where there is progress); the command gets ``output``."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+    if not progress:
+        return _gather(as_json, ("as_json",), "output", make_output)
+    options = _all(
+        as_json,
+        click.option(
+            "--events", is_flag=True, help="Print progress as lines of JSON on standard error, instead of a bar."
+        ),
+        click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors and losses are still told."),
+    )
+    return _gather(options, ("as_json", "events", "quiet"), "output", make_output)
+
+
+def make_output(*, as_json: bool, events: bool = False, quiet: bool = False) -> Output:
+    """Return the printer that the options ask for."""
+    return JsonOutput(events=events) if as_json else TextOutput(events=events, quiet=quiet)

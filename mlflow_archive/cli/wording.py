@@ -1,0 +1,92 @@
+"""Numbers, times and tables as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+
+
+def size(size_bytes: int) -> str:
+    """Return a size in binary units: ``512 B``, ``1.5 KiB``, ``20 MiB``."""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    value = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        value /= 1024
+        if value < 1024 or unit == "TiB":
+            break
+    return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
+
+
+def time(timestamp_ms: int | None) -> str:
+    """Return a time as ISO 8601 in UTC, to the second; ``-`` where there is none."""
+    if timestamp_ms is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(timestamp_ms // 1000, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{timestamp_ms} ms"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration: ``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: int, word: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 run``, ``1,234 runs``."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+#: What people call the objects of a kind, where it is not the word with an ``s``.
+_PLURALS = {
+    "registered_model": "registered models",
+    "review_queue": "review queues",
+    "budget_policy": "budget policies",
+    "mcp_server": "MCP servers",
+}
+
+
+def kind(word: str) -> str:
+    """Return the plural name of a kind: ``runs``, ``logged models``, ``MCP servers``."""
+    return _PLURALS.get(word, word.replace("_", " ") + "s")
+
+
+def table(
+    rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), right: Iterable[int] = (), indent: int = 2
+) -> str:
+    """Return rows as aligned columns.
+
+    Args:
+        rows: The cells; every row has the same number of them.
+        header: The names of the columns, none by default.
+        right: The columns that are aligned to the right: numbers.
+        indent: Blanks before each line.
+    """
+    lines = [list(header)] if header else []
+    lines += [list(row) for row in rows]
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    to_the_right = set(right)
+    rendered = []
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column in to_the_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        rendered.append(" " * indent + "  ".join(cells).rstrip())
+    return "\n".join(rendered)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most ``width`` characters, with its middle left out if need be."""
+    if len(text) <= width:
+        return text
+    head = (width - 3) // 2
+    return f"{text[:head]}...{text[len(text) - (width - 3 - head) :]}"
