@@ -5,10 +5,11 @@ The calls are documented in `mlflow_archive.api`; importing this package imports
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlflow_archive.api import backup, copy, demo, diff, ls, open, restore, show, verify
+    from mlflow_archive.api import backup, copy, demo, diff, ls, open, restore, show, verify  # noqa: A004
     from mlflow_archive.errors import (
         ConflictError,
         ExitCode,
@@ -70,8 +71,6 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for."""
     if name not in __all__ or name == "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     value = getattr(import_module(_HOMES.get(name, "mlflow_archive.errors")), name)
     globals()[name] = value
     return value

@@ -49,6 +49,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     dry_run: bool = False,
     artifact_roots: Mapping[str, str] | None = None,
     storage_options: Mapping[str, object] | None = None,
+    artifact_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
     **wishes: Unpack[Wishes],
 ) -> Report:
@@ -68,7 +69,8 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         dry_run: Count what would be stored and write nothing.
         artifact_roots: Artifact URI prefix of the server -> where the files really are, e.g.
             ``{"mlflow-artifacts:/": "s3://bucket/root"}``, to read them directly.
-        storage_options: Passed to the storage backend of ``dest_url``, and of the artifact stores.
+        storage_options: Passed to the storage backend of ``dest_url`` (endpoint, credentials ...).
+        artifact_options: Passed to the storage backend of the server's artifacts.
         observer: Told of everything that happens.
         **wishes: What of the server is wanted; nothing given is everything.
 
@@ -83,6 +85,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         UnavailableError: The server or the store does not answer.
     """
     from mlflow_archive.operations.backup import backup as run
+    from mlflow_archive.operations.ends import ArtifactPlaces
 
     return run(
         tracking_uri,
@@ -91,7 +94,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         parallelism=parallelism,
         resume=resume,
         dry_run=dry_run,
-        artifact_roots=artifact_roots,
+        artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
         observer=observer,
     )
@@ -110,6 +113,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     dry_run: bool = False,
     artifact_roots: Mapping[str, str] | None = None,
     storage_options: Mapping[str, object] | None = None,
+    artifact_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
     **wishes: Unpack[Wishes],
 ) -> Report:
@@ -127,7 +131,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         parallelism: How many objects are written at once.
         dry_run: Say what would be done and change nothing.
         artifact_roots: Artifact URI prefix of the server -> where its files really are.
-        storage_options: Passed to the storage backend of ``src_url``, and of the artifact stores.
+        storage_options: Passed to the storage backend of ``src_url``.
+        artifact_options: Passed to the storage backend of the server's artifacts.
         observer: Told of everything that happens.
         **wishes: What of the archive is wanted; nothing given is everything.
 
@@ -144,7 +149,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         ConflictError: An object is there already and ``if_exists`` is ``fail``.
         UnavailableError: The server or the store does not answer.
     """
-    from mlflow_archive.operations.ends import ServerChoices
+    from mlflow_archive.operations.ends import ArtifactPlaces, ServerChoices
     from mlflow_archive.operations.restore import restore as run
 
     return run(
@@ -159,7 +164,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             dry_run=dry_run,
         ),
         parallelism=parallelism,
-        artifact_roots=artifact_roots,
+        artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
         observer=observer,
     )
@@ -178,7 +183,7 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     dry_run: bool = False,
     source_artifact_roots: Mapping[str, str] | None = None,
     target_artifact_roots: Mapping[str, str] | None = None,
-    storage_options: Mapping[str, object] | None = None,
+    artifact_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
     **wishes: Unpack[Wishes],
 ) -> Report:
@@ -195,7 +200,7 @@ def copy(  # noqa: PLR0913 - the choices of a copy
         UnavailableError: A server or a store does not answer.
     """
     from mlflow_archive.operations.copying import copy as run
-    from mlflow_archive.operations.ends import ServerChoices
+    from mlflow_archive.operations.ends import ArtifactPlaces, ServerChoices
 
     return run(
         source_uri,
@@ -209,8 +214,8 @@ def copy(  # noqa: PLR0913 - the choices of a copy
             dry_run=dry_run,
         ),
         parallelism=parallelism,
-        artifact_roots=(source_artifact_roots, target_artifact_roots),
-        storage_options=storage_options,
+        source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
+        target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
         observer=observer,
     )
 

@@ -44,7 +44,7 @@ from mlflow_archive.stream import Account, Item, Outcome, Scope, Sink, Source, S
 #: So many objects in a row lost because nobody answered: the server is gone, and asking on only hurts it.
 MAX_UNAVAILABLE = 100
 #: Codes of errors that say the target can take nothing more, whatever the object.
-TARGET_CODES = frozenset({"disk_full", "read_only"})
+TARGET_CODES = frozenset({"disk_full"})
 
 
 class SerialisedObserver:

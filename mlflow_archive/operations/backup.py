@@ -1,0 +1,77 @@
+"""Backup: a server's objects into one archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+
+from mlflow_archive.archive.writer import ArchiveWriter
+from mlflow_archive.events import Observer, Silence
+from mlflow_archive.operations.closure import closed_under
+from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, ArtifactPlaces, server, server_source
+from mlflow_archive.operations.planning import PlanningSink
+from mlflow_archive.operations.report import Report
+from mlflow_archive.operations.transfer import SerialisedObserver, transfer
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.storage.opening import open_store, public_url
+from mlflow_archive.storage.store import Store
+from mlflow_archive.stream import Source
+
+
+def backup(  # noqa: PLR0913 - the choices of a backup
+    tracking_uri: str | None,
+    dest_url: str,
+    *,
+    selection: Selection,
+    parallelism: int = 8,
+    resume: bool = False,
+    dry_run: bool = False,
+    artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
+    storage_options: Mapping[str, object] | None = None,
+    observer: Observer | None = None,
+) -> Report:
+    """Write what the selection wants of a server into an archive; see `mlflow_archive.api.backup`."""
+    with ExitStack() as stack:
+        # The store first: a URL that makes no sense must not cost a connection.
+        store = stack.enter_context(closing(open_store(dest_url, storage_options=storage_options)))
+        client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=True))
+        source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism))
+        if dry_run:
+            return plan(source, selection, parallelism=parallelism, target=public_url(dest_url), observer=observer)
+        return archive(source, store, selection, parallelism=parallelism, resume=resume, observer=observer)
+
+
+def archive(
+    source: Source,
+    store: Store,
+    selection: Selection,
+    *,
+    parallelism: int = 8,
+    resume: bool = False,
+    observer: Observer | None = None,
+) -> Report:
+    """Write what the selection wants of any source into a store, as an archive. Closes neither."""
+    watcher = SerialisedObserver(observer or Silence())
+    narrowed = closed_under(source, selection)
+    with closing(ArchiveWriter.begin(store, resume=resume, parallelism=parallelism, observer=watcher)) as writer:
+        report = transfer(
+            narrowed, writer, selection, observer=watcher, parallelism=parallelism, verb="backup", target=store.url
+        )
+        return replace(report, root_digest=writer.root_digest)
+
+
+def plan(
+    source: Source, selection: Selection, *, parallelism: int, target: str, observer: Observer | None = None
+) -> Report:
+    """Count what a backup would store; nothing is loaded and nothing written."""
+    return transfer(
+        closed_under(source, selection),
+        PlanningSink(),
+        selection,
+        observer=observer,
+        parallelism=parallelism,
+        verb="backup",
+        dry_run=True,
+        target=target,
+    )

@@ -1,0 +1,139 @@
+"""From a URL to an end: a server or an archive, as a source or as a sink.
+
+Everything of the two floors below is imported when an end of its kind is asked for, so that looking into an archive
+never imports MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mlflow_archive.stream import Source
+
+if TYPE_CHECKING:
+    from mlflow_archive.archive.reader import ArchiveReader
+    from mlflow_archive.events import Observer
+    from mlflow_archive.tracking.client import ServerClient
+    from mlflow_archive.tracking.sinks.sink import MlflowSink
+    from mlflow_archive.tracking.sources.source import MlflowSource
+
+#: Schemes of tracking URIs; any other URL is an archive's.
+_SERVER_SCHEMES = ("http:", "https:", "databricks", "sqlite:", "postgresql", "mysql", "mssql")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPlaces:
+    """Where a server's files really are, and how to get at them.
+
+    Attributes:
+        roots: Artifact URI prefix of the server -> URL of the place.
+        storage_options: Passed to the storage backend of the places.
+    """
+
+    roots: Mapping[str, str] | None = None
+    storage_options: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChoices:
+    """How objects are brought to a server; see `mlflow_archive.api.restore`."""
+
+    if_exists: Literal["skip", "update", "fail", "duplicate"] = "skip"
+    rename_experiments: Mapping[str, str] = field(default_factory=dict)
+    rename_models: Mapping[str, str] = field(default_factory=dict)
+    activate: bool = False
+    dry_run: bool = False
+
+
+#: Files are where the server says.
+AS_THE_SERVER_SAYS = ArtifactPlaces()
+#: Leave alone what is there, switch nothing on.
+CAREFUL = ServerChoices()
+
+
+@contextmanager
+def server(uri: str | None, *, parallelism: int, read_only: bool) -> Iterator[ServerClient]:
+    """Connect to a server or open a store; leaving the context ends the connection."""
+    from mlflow_archive.tracking.connecting import connect
+
+    with closing(connect(uri, parallelism=parallelism, read_only=read_only)) as client:
+        yield client
+
+
+@contextmanager
+def server_source(client: ServerClient, artifacts: ArtifactPlaces, *, parallelism: int) -> Iterator[MlflowSource]:
+    """Read from a server that is connected; leaving the context leaves the connection open."""
+    from mlflow_archive.tracking.artifacts import open_artifacts
+    from mlflow_archive.tracking.sources.source import MlflowSource
+
+    with closing(
+        open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options)
+    ) as files:
+        yield MlflowSource(client, files, parallelism=parallelism)
+
+
+@contextmanager
+def server_sink(
+    client: ServerClient, artifacts: ArtifactPlaces, choices: ServerChoices, *, parallelism: int, observer: Observer
+) -> Iterator[MlflowSink]:
+    """Write to a server that is connected; leaving the context leaves the connection open."""
+    from mlflow_archive.tracking.artifacts import open_artifacts
+    from mlflow_archive.tracking.sinks.sink import MlflowSink
+
+    with ExitStack() as stack:
+        files = stack.enter_context(
+            closing(open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options))
+        )
+        sink = MlflowSink(
+            client,
+            files,
+            if_exists=choices.if_exists,
+            rename_experiment=choices.rename_experiments,
+            rename_model=choices.rename_models,
+            dry_run=choices.dry_run,
+            activate=choices.activate,
+            parallelism=parallelism,
+            observer=observer,
+        )
+        yield stack.enter_context(closing(sink))
+
+
+@contextmanager
+def archive_source(url: str, *, storage_options: Mapping[str, object] | None) -> Iterator[ArchiveReader]:
+    """Open a committed archive; leaving the context closes it and its store."""
+    from mlflow_archive.archive.reader import ArchiveReader
+    from mlflow_archive.storage.opening import open_store
+
+    with closing(open_store(url, storage_options=storage_options)) as store, closing(ArchiveReader.open(store)) as it:
+        yield it
+
+
+@contextmanager
+def any_source(
+    url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage_options: Mapping[str, object] | None
+) -> Iterator[Source]:
+    """Open an archive or a server, whatever the URL is of (`is_server`)."""
+    with ExitStack() as stack:
+        if is_server(url):
+            client = stack.enter_context(server(url, parallelism=parallelism, read_only=True))
+            yield stack.enter_context(server_source(client, artifacts, parallelism=parallelism))
+        else:
+            yield stack.enter_context(archive_source(url, storage_options=storage_options))
+
+
+def is_server(url: str) -> bool:
+    """Tell a tracking URI from an archive's URL.
+
+    HTTP, Databricks and database URIs are servers. A local path is a server's file store if it has one's first
+    experiment or trash folder and no archive's marker; every other place is an archive.
+    """
+    if url.lower().startswith(_SERVER_SCHEMES):
+        return True
+    folder = Path(url.removeprefix("file://"))
+    if "://" in url.removeprefix("file://") or (folder / "mlflow-archive.json").exists():
+        return False
+    return (folder / "0" / "meta.yaml").exists() or (folder / ".trash").is_dir()

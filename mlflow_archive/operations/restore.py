@@ -1,0 +1,70 @@
+"""Restore: an archive's objects to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from mlflow_archive.events import Observer, Silence
+from mlflow_archive.operations.closure import closed_under
+from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, CAREFUL, ArtifactPlaces, ServerChoices, archive_source, server, server_sink
+from mlflow_archive.operations.report import Report
+from mlflow_archive.operations.transfer import SerialisedObserver, transfer
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Source
+from mlflow_archive.tracking.client import ServerClient
+
+
+def restore(
+    src_url: str,
+    tracking_uri: str | None,
+    *,
+    selection: Selection,
+    choices: ServerChoices = CAREFUL,
+    parallelism: int = 8,
+    artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
+    storage_options: Mapping[str, object] | None = None,
+    observer: Observer | None = None,
+) -> Report:
+    """Bring what the selection wants of an archive to a server; see `mlflow_archive.api.restore`."""
+    with ExitStack() as stack:
+        # The archive first: what is not one must not cost a connection.
+        source = stack.enter_context(archive_source(src_url, storage_options=storage_options))
+        client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=choices.dry_run))
+        return bring(
+            source,
+            client,
+            selection,
+            choices=choices,
+            verb="restore",
+            parallelism=parallelism,
+            artifacts=artifacts,
+            observer=observer,
+        )
+
+
+def bring(
+    source: Source,
+    client: ServerClient,
+    selection: Selection,
+    *,
+    verb: str,
+    choices: ServerChoices = CAREFUL,
+    parallelism: int = 8,
+    artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
+    observer: Observer | None = None,
+) -> Report:
+    """Bring what the selection wants of any source to a server that is connected. Closes neither."""
+    watcher = SerialisedObserver(observer or Silence())
+    narrowed = closed_under(source, selection)
+    with server_sink(client, artifacts, choices, parallelism=parallelism, observer=watcher) as sink:
+        return transfer(
+            narrowed,
+            sink,
+            selection,
+            observer=watcher,
+            parallelism=parallelism,
+            verb=verb,
+            dry_run=choices.dry_run,
+            target=client.uri,
+        )
