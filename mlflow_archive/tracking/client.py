@@ -27,6 +27,8 @@ class ServerClient(Protocol):
     """The server's MLflow version, e.g. ``3.17.2``; of an embedded store, the installed MLflow's."""
     local: bool
     """True if the server's local artifact paths are paths of this machine."""
+    invented_experiment_ids: frozenset[str]
+    """Experiments that are only in our copy of a store, made by MLflow on opening it; the store itself has none."""
 
     @property
     def request_count(self) -> int:
@@ -70,15 +72,24 @@ class ServerClient(Protocol):
         ...
 
     def download(
-        self, path: str, *, params: Mapping[str, str] | None = None
+        self, path: str, *, params: Mapping[str, str] | None = None, workspace: str | None = None
     ) -> AbstractContextManager[Iterator[bytes]]:
         """Open a streamed GET; chunks of at most 1 MiB. A length shorter than announced raises `UnavailableError`."""
         ...
 
     def upload(
-        self, method: str, path: str, data: Iterator[bytes] | bytes, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        data: Iterator[bytes] | bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        workspace: str | None = None,
     ) -> bytes:
-        """Send a streamed body and return the answer's body. Bytes are retried, an iterator is not."""
+        """Send a streamed body and return the answer's body. Bytes are retried, an iterator is not.
+
+        With a ``Content-Length`` header an iterator is sent as so many bytes, else in chunks.
+        """
         ...
 
     def close(self) -> None:

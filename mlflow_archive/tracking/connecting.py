@@ -1,0 +1,100 @@
+"""From a tracking URI to a client."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mlflow_archive.errors import UnsupportedError, UsageError
+from mlflow_archive.tracking.client import ServerClient
+from mlflow_archive.tracking.sending import without_credentials
+
+#: The database MLflow makes in the current folder when it is told nothing.
+_DEFAULT_DATABASE = "mlflow.db"
+_SQLITE = re.compile(r"sqlite(\+pysqlite)?:")
+
+
+def connect(
+    uri: str | None, *, parallelism: int = 8, read_only: bool, work_directory: Path | None = None
+) -> ServerClient:
+    """Connect to an MLflow server or to a SQLite store.
+
+    Args:
+        uri: ``http(s)://...`` or ``sqlite:///...``. None is MLflow's own default: ``MLFLOW_TRACKING_URI``, else
+            ``mlflow.db`` in the current folder. A user and password in it are used, and never shown.
+        parallelism: How many requests may be under way at once.
+        read_only: True for a source: a SQLite store is copied first, and the copy is opened.
+        work_directory: Where such a copy is kept while it is needed; by default the system's temporary folder.
+
+    Returns:
+        A client; the caller closes it.
+
+    Raises:
+        UsageError: The URI says nothing that can be connected to.
+        UnsupportedError: The URI is of a kind that needs a server before it.
+        UnavailableError: Nobody answers.
+        NotFoundError: There is no such SQLite file to read.
+    """
+    chosen = _default_uri() if uri is None else uri.strip()
+    if re.match(r"https?://[^/]", chosen, re.IGNORECASE):
+        from mlflow_archive.tracking.http_client import HttpClient
+
+        return HttpClient.at(chosen, parallelism=parallelism)
+    if _SQLITE.match(chosen):
+        from mlflow_archive.tracking.embedded import EmbeddedClient
+
+        path = _database_path(chosen)
+        return EmbeddedClient(path, read_only=read_only, parallelism=parallelism, work_directory=work_directory)
+    raise _refusal(chosen)
+
+
+def _default_uri() -> str:
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    if uri:
+        return uri
+    if Path(_DEFAULT_DATABASE).is_file():
+        return f"sqlite:///{_DEFAULT_DATABASE}"
+    raise UsageError(
+        "No tracking server was given: name it (http://host:5000 or sqlite:///mlflow.db) or set MLFLOW_TRACKING_URI."
+    )
+
+
+def _database_path(uri: str) -> Path:
+    location = unquote(uri.partition(":")[2].partition("?")[0])
+    if not location.startswith("///") or location in ("///", "///:memory:"):
+        raise UsageError(
+            f"{uri.partition('?')[0]!r} names no file: write sqlite:///mlflow.db or sqlite:////folder/mlflow.db."
+        )
+    if location.startswith("///file:"):
+        raise UsageError("A SQLite store is given by its plain path: write sqlite:////folder/mlflow.db.")
+    return Path(location[3:])
+
+
+def _refusal(uri: str) -> UsageError | UnsupportedError:
+    scheme = urlsplit(uri).scheme.lower()
+    if scheme in ("http", "https"):
+        return UsageError("The address names no host: write http://host:5000.")
+    if scheme.startswith("databricks") or uri.startswith("databricks"):
+        return UnsupportedError(
+            "Databricks is not supported yet: only MLflow servers of your own can be reached.", code="databricks"
+        )
+    database = scheme.partition("+")[0]
+    if database in ("postgresql", "postgres", "mysql", "mssql", "oracle"):
+        return UnsupportedError(
+            f"A {database} database is reached through a server: start `mlflow server --backend-store-uri "
+            f"{database}://...` and give its http address.",
+            code="database_uri",
+        )
+    if scheme in ("", "file") or len(scheme) == 1:
+        return UnsupportedError(
+            f"The folder {uri!r} is reached through a server: start `mlflow server --backend-store-uri` on it and give "
+            "its http address.",
+            code="file_store",
+        )
+    return UnsupportedError(
+        f"Stores of the kind {scheme}: are not supported ({without_credentials(uri)}): start `mlflow server` on it and "
+        "give its http address.",
+        code="uri_scheme",
+    )

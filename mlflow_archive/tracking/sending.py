@@ -1,0 +1,234 @@
+"""How one HTTP request leaves this process: with MLflow's own credentials, or to the private server of a child.
+
+Both raise `requests` exceptions only (or an error of ours that the request's body raised), so that the retries
+above them need to know nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from mlflow_archive.errors import MlflowArchiveError, UsageError
+
+#: Query parameters, in the two forms that `requests` takes.
+Params = Mapping[str, object] | Sequence[tuple[str, str]]
+#: A request's body.
+Body = bytes | Iterator[bytes] | None
+
+_WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
+#: MLflow keeps one session for each set of retry codes; numbers that no server answers make ours private.
+_PRIVATE_CODES = itertools.count(10_000)
+
+
+class Sender(Protocol):
+    """Sends one request once."""
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None,
+        body: Body,
+        headers: Mapping[str, str],
+        stream: bool,
+        timeout_seconds: float | None,
+    ) -> requests.Response:
+        """Send and return the answer, whatever its status; raises `requests.RequestException`."""
+        ...
+
+    def close(self) -> None:
+        """End the connections."""
+        ...
+
+
+class MlflowSender:
+    """Sends through MLflow's ``http_request``: its authentication, plugins, TLS settings and headers."""
+
+    def __init__(self, uri: str, *, parallelism: int) -> None:
+        """Resolve the credentials for the server; user and password in the URI win over the environment's."""
+        from mlflow.utils.credentials import get_default_host_creds
+        from mlflow.utils.rest_utils import http_request
+
+        parts = urlsplit(uri)
+        self._http_request = http_request
+        self._credentials = get_default_host_creds(without_credentials(uri))
+        if parts.username:
+            self._credentials.username = unquote(parts.username)
+            self._credentials.password = unquote(parts.password or "")
+        self._retry_codes = frozenset({next(_PRIVATE_CODES)})
+        self._session = self._prepare_session(parallelism)
+
+    def _prepare_session(self, parallelism: int) -> requests.Session:
+        # MLflow's pool holds ten connections and suffers the 40 ms stall; this one only makes it faster, so
+        # losing it (MLflow forgets the session after 64 others) does no harm.
+        from mlflow.utils.request_utils import _get_request_session
+
+        session: requests.Session = _get_request_session(0, 0, 0.0, self._retry_codes, False, False)
+        mount_quick_adapter(session, parallelism)
+        return session
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None,
+        body: Body,
+        headers: Mapping[str, str],
+        stream: bool,
+        timeout_seconds: float | None,
+    ) -> requests.Response:
+        """Send through MLflow, without MLflow's retries."""
+        from mlflow.exceptions import MlflowException
+
+        extra = dict(headers)
+        if _workspace_in_environment():
+            # Without a header of ours MLflow would add the environment's workspace; empty means the default one.
+            extra.setdefault(_WORKSPACE_HEADER, "")
+        try:
+            response: requests.Response = self._http_request(
+                self._credentials,
+                path,
+                method,
+                max_retries=0,
+                backoff_factor=0,
+                backoff_jitter=0.0,
+                retry_codes=self._retry_codes,
+                raise_on_status=False,
+                respect_retry_after_header=False,
+                extra_headers=extra,
+                timeout=timeout_seconds,
+                params=params,
+                data=body,
+                stream=stream,
+            )
+        except MlflowException as error:
+            raise _cause(error) from None
+        return response
+
+    def close(self) -> None:
+        """End the connections; MLflow makes new ones should it need the session again."""
+        self._session.close()
+
+
+class PrivateSender:
+    """Sends to a server of our own on this machine: bearer token, no proxy, no ``.netrc``, no MLflow import."""
+
+    def __init__(self, uri: str, token: str, *, parallelism: int) -> None:
+        """Prepare a session; no connection is made yet."""
+        self._uri = uri
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Authorization"] = f"Bearer {token}"
+        mount_quick_adapter(self._session, parallelism)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None,
+        body: Body,
+        headers: Mapping[str, str],
+        stream: bool,
+        timeout_seconds: float | None,
+    ) -> requests.Response:
+        """Send to the private server."""
+        return self._session.request(
+            method,
+            self._uri + path,
+            params=params,  # type: ignore[arg-type]  # values of any type are turned into strings by requests
+            data=body,
+            headers=dict(headers),
+            stream=stream,
+            timeout=timeout_seconds,
+        )
+
+    def close(self) -> None:
+        """End the connections."""
+        self._session.close()
+
+
+def without_credentials(uri: str) -> str:
+    """Return the address without user, password, query and trailing slash: what a person may see."""
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), "", ""))
+
+
+def workspace_header(workspace: str | None) -> dict[str, str]:
+    """Return the header that directs a request to a workspace; none for the default one."""
+    return {} if workspace is None else {_WORKSPACE_HEADER: workspace}
+
+
+def _workspace_in_environment() -> bool:
+    try:
+        from mlflow.utils.workspace_context import get_request_workspace
+    except ImportError:
+        return False
+    return get_request_workspace() is not None
+
+
+def _cause(error: BaseException) -> Exception:
+    """Return what really went wrong below an exception of MLflow's."""
+    inner: BaseException | None = error.__cause__ or error.__context__
+    while inner is not None:
+        if isinstance(inner, (requests.RequestException, MlflowArchiveError)):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    return UsageError(f"MLflow could not send the request: {error}", code="client")
+
+
+class _QuickConnection(HTTPConnection):
+    def getresponse(self) -> Any:
+        _acknowledge_quickly(self.sock)
+        return super().getresponse()
+
+
+class _QuickTLSConnection(HTTPSConnection):
+    def getresponse(self) -> Any:
+        _acknowledge_quickly(self.sock)
+        return super().getresponse()
+
+
+class _QuickPool(HTTPConnectionPool):
+    ConnectionCls = _QuickConnection
+
+
+class _QuickTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _QuickTLSConnection
+
+
+class _QuickAdapter(HTTPAdapter):
+    """An adapter whose connections do not wait 40 ms for a server's second packet.
+
+    A server that sends head and body in two packets without TCP_NODELAY (MLflow's, with several workers) waits for
+    the acknowledgement of the first, which Linux delays by 40 ms. The kernel forgets the option, hence each time.
+    """
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _QuickPool, "https": _QuickTLSPool}
+
+
+def mount_quick_adapter(session: requests.Session, parallelism: int) -> None:
+    """Give the session a pool for ``parallelism`` connections that acknowledge quickly."""
+    adapter = _QuickAdapter(pool_connections=4, pool_maxsize=max(1, parallelism), max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+
+
+def _acknowledge_quickly(sock: Any) -> None:
+    option = getattr(socket, "TCP_QUICKACK", None)
+    if option is not None and sock is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, option, 1)
