@@ -1,0 +1,207 @@
+"""Experiments at the target: found by name, made, woken and put back to sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import cast
+
+from mlflow_archive.errors import ConflictError, NotFoundError, UsageError
+from mlflow_archive.spec import provenance
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.records.experiment import ExperimentRecord
+from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
+from mlflow_archive.tracking.sinks.agenda import Stage
+from mlflow_archive.tracking.sinks.context import SinkContext, attempt, own_tags, rows, tag_list, tag_map, text
+from mlflow_archive.tracking.sinks.options import IfExists
+
+_DEFAULT_ID = "0"
+
+
+@dataclass
+class TargetExperiment:
+    """An experiment of the target that stands for one of the source."""
+
+    id: str
+    name: str
+    root: str = ""
+    fresh: bool = False
+    """Made by this restore: nothing can be in it yet."""
+    deleted: bool = False
+    """Deleted at the target right now."""
+    delete_at_end: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    lock: RLock = field(default_factory=RLock, repr=False)
+
+
+class Experiments:
+    """Writes experiments, and tells the sinks of what is in them where to write."""
+
+    def __init__(self, context: SinkContext) -> None:
+        """Ask nothing yet; the target's experiments are listed at the first need, once for each workspace."""
+        self._context = context
+        self._targets: dict[str, TargetExperiment] = {}
+        self._names: dict[str | None, dict[str, TargetExperiment]] = {}
+        self._lock = RLock()
+
+    def write(self, item: Item) -> Outcome:
+        """Create an experiment, or take the one of that name."""
+        key = item.key
+        record = cast("ExperimentRecord", item.load().record)
+        wanted = self._context.options.rename_experiment.get(record.name, record.name)
+        with self._lock:
+            known = self._known(key.workspace)
+            found = known.get(wanted)
+            if found is not None and self._context.if_exists is IfExists.DUPLICATE and found.id != _DEFAULT_ID:
+                wanted, found = free_name(record.name, wanted, lambda name: name in known), None
+            if found is not None:
+                return self._take(key, record, found)
+            return self._create(key, record, wanted)
+
+    def target(self, key: ObjectKey) -> TargetExperiment:
+        """Return the experiment of the target that an object belongs to.
+
+        Raises:
+            NotFoundError: It is not at the target, and not part of this restore.
+        """
+        source_id = key.experiment_id or ""
+        found = self._targets.get(source_id)
+        if found is not None:
+            return found
+        with self._lock:
+            for candidate in self._known(key.workspace).values():
+                if candidate.tags.get(provenance.SOURCE_ID) == source_id:
+                    self._register(source_id, candidate)
+                    return candidate
+        raise NotFoundError(
+            f"The experiment {source_id} of this {str(key.kind).replace('_', ' ')} is not at the target; "
+            "restore the experiment with it."
+        )
+
+    def awake(self, key: ObjectKey) -> TargetExperiment:
+        """Return the target experiment, active: a deleted one is restored for as long as this transfer writes."""
+        target = self.target(key)
+        with target.lock:
+            if target.deleted and not self._context.options.dry_run:
+                self._context.post("experiments/restore", {"experiment_id": target.id}, workspace=key.workspace)
+                target.deleted = False
+                target.delete_at_end = True
+                self._delete_later(key, target)
+        return target
+
+    def all_ids(self, workspace: str | None) -> list[str]:
+        """Return the ids of all experiments of the target."""
+        with self._lock:
+            return [target.id for target in self._known(workspace).values()]
+
+    def _known(self, workspace: str | None) -> dict[str, TargetExperiment]:
+        if workspace not in self._names:
+            body: JSONObject = {"view_type": "ALL", "max_results": 1000}
+            listed = self._context.pages("experiments/search", body, "experiments", workspace=workspace)
+            self._names[workspace] = {target.name: target for target in map(_target, listed)}
+        return self._names[workspace]
+
+    def _register(self, source_id: str, target: TargetExperiment) -> None:
+        self._targets[source_id] = target
+        self._context.ids.add(Kind.EXPERIMENT, source_id, target.id, target.root)
+
+    def _take(self, key: ObjectKey, record: ExperimentRecord, found: TargetExperiment) -> Outcome:
+        ours = provenance.SOURCE_ID in found.tags
+        if found.deleted and not ours:
+            raise ConflictError(
+                f"An experiment named {found.name!r} is deleted at the target, which keeps its name taken; restore it "
+                "or remove it for good there, or rename this one."
+            )
+        if found.id != _DEFAULT_ID:
+            self._context.refuse_existing(key, found.name)
+        self._register(record.experiment_id, found)
+        if found.deleted and record.lifecycle_stage != "deleted":
+            self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
+            found.delete_at_end = False
+        if self._context.if_exists is not IfExists.UPDATE or self._context.options.dry_run:
+            reason = "would skip (exists)" if self._context.options.dry_run else "exists"
+            return Outcome(key, Status.SKIPPED, reason=reason, target_id=found.id)
+        self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
+        losses = tuple(self._set_tags(key, found.id, own_tags(record.tags)))
+        return Outcome(key, Status.STORED, reason="updated", target_id=found.id, losses=losses)
+
+    def _create(self, key: ObjectKey, record: ExperimentRecord, name: str) -> Outcome:
+        renamed = name if name != record.name else None
+        target = TargetExperiment("", name, fresh=True, delete_at_end=record.lifecycle_stage == "deleted")
+        if self._context.options.dry_run:
+            self._register(record.experiment_id, target)
+            return self._context.plan(key, renamed=renamed)
+        target.tags = self._context.provenance(record.experiment_id)
+        tags = own_tags(record.tags)
+        losses: tuple[Loss, ...] = ()
+        try:
+            target.id = self._send(key, name, {**tags, **target.tags})
+        except UsageError:
+            # One bad tag refuses them all; then they go one by one and only the bad one is lost.
+            target.id = self._send(key, name, target.tags)
+            losses = tuple(self._set_tags(key, target.id, tags))
+        answer = self._context.client.call(
+            "GET", "/api/2.0/mlflow/experiments/get", params={"experiment_id": target.id}, workspace=key.workspace
+        )
+        target.root = text(cast("JSONObject", answer["experiment"]), "artifact_location")
+        self._known(key.workspace)[name] = target
+        self._register(record.experiment_id, target)
+        if target.delete_at_end:
+            self._delete_later(key, target)
+        reason = f"renamed to {renamed!r}" if renamed else ""
+        return Outcome(key, Status.STORED, reason=reason, target_id=target.id, losses=losses)
+
+    def _send(self, key: ObjectKey, name: str, tags: dict[str, str]) -> str:
+        def find() -> JSONObject | None:
+            body: JSONObject = {"view_type": "ACTIVE_ONLY", "max_results": 1000}
+            listed = self._context.pages("experiments/search", body, "experiments", workspace=key.workspace)
+            return next((entry for entry in listed if entry.get("name") == name), None)
+
+        body: JSONObject = {"name": name, "tags": list(tag_list(tags))}
+        answer = self._context.create("experiments/create", body, workspace=key.workspace, find=find)
+        return text(answer, "experiment_id")
+
+    def _set_tags(self, key: ObjectKey, target_id: str, tags: dict[str, str]) -> Iterator[Loss]:
+        for name, value in tags.items():
+            body: JSONObject = {"experiment_id": target_id, "key": name, "value": value}
+            yield from attempt(
+                key,
+                f"tags/{name}",
+                lambda body=body: self._context.post(  # type: ignore[misc]
+                    "experiments/set-experiment-tag", body, workspace=key.workspace
+                ),
+            )
+
+    def _delete_later(self, key: ObjectKey, target: TargetExperiment) -> None:
+        def delete() -> tuple[Loss, ...]:
+            with target.lock:
+                if target.delete_at_end and not target.deleted:
+                    self._context.post("experiments/delete", {"experiment_id": target.id}, workspace=key.workspace)
+                    target.deleted = True
+            return ()
+
+        self._context.agenda.later(Stage.CLOSE, key, delete)
+
+
+def free_name(original: str, wanted: str, taken: Callable[[str], bool], mark: str = " (restored{})") -> str:
+    """Return a name for a second object that is not taken."""
+    base = wanted if wanted != original else original
+    number = 1
+    while True:
+        name = base + mark.format("" if number == 1 else f" {number}")
+        if not taken(name):
+            return name
+        number += 1
+
+
+def _target(entry: JSONObject) -> TargetExperiment:
+    return TargetExperiment(
+        id=text(entry, "experiment_id"),
+        name=text(entry, "name"),
+        root=text(entry, "artifact_location"),
+        deleted=entry.get("lifecycle_stage") == "deleted",
+        tags=tag_map(rows(entry, "tags")),
+    )

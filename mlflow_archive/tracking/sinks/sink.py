@@ -1,0 +1,112 @@
+"""A running MLflow server as the end that objects go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from mlflow_archive.errors import ConflictError, UsageError
+from mlflow_archive.events import Observer, Silence
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.stream import Account, Item, Outcome, Scope
+from mlflow_archive.tracking.artifacts import ArtifactAccess
+from mlflow_archive.tracking.client import ServerClient
+from mlflow_archive.tracking.idmap import IdMap
+from mlflow_archive.tracking.sinks.context import SinkContext, unsupported
+from mlflow_archive.tracking.sinks.experiments import Experiments
+from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
+from mlflow_archive.tracking.sinks.runs import Runs
+from mlflow_archive.tracking.sinks.uploading import Uploader
+
+
+class KindSink(Protocol):
+    """Writes the objects of one kind."""
+
+    def write(self, item: Item) -> Outcome:
+        """Take one object; as `Sink.write`."""
+        ...
+
+
+class MlflowSink:
+    """Writes objects to an MLflow server over its REST API; implements `mlflow_archive.stream.Sink`.
+
+    Objects get new ids where the API makes them, and every reference to them is rewritten. Each created object
+    carries provenance tags (`mlflow_archive.spec.provenance`), by which a second restore finds it. What has to wait
+    for other objects (links between runs and models, deletions) is done between the kinds and in `finish`.
+    """
+
+    def __init__(  # noqa: PLR0913 - the choices of a restore
+        self,
+        client: ServerClient,
+        artifacts: ArtifactAccess,
+        *,
+        if_exists: IfExists | Literal["skip", "update", "fail", "duplicate"] = IfExists.SKIP,
+        rename_experiment: Mapping[str, str] | None = None,
+        rename_model: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        activate: bool = False,
+        parallelism: int = 8,
+        observer: Observer | None = None,
+        source_uri: str = "",
+    ) -> None:
+        """Prepare a restore; nothing is asked of the server yet.
+
+        Args:
+            client: The target server; closed by who made it.
+            artifacts: The way to its artifacts; closed by who made it.
+            if_exists: What to do with objects that are at the target already.
+            rename_experiment: Experiment name -> name at the target.
+            rename_model: Name of a registered model or a prompt -> name at the target.
+            dry_run: Read the target, write nothing; outcomes say what would be done.
+            activate: Restore webhooks and online scorers as active as they were, instead of switched off.
+            parallelism: Files uploaded and links made at the same time.
+            observer: Hears of the bytes that move.
+            source_uri: Where the objects come from, without credentials, for the provenance tags.
+        """
+        watcher = observer or Silence()
+        options = SinkOptions(
+            if_exists=IfExists(if_exists),
+            rename_experiment=dict(rename_experiment or {}),
+            rename_model=dict(rename_model or {}),
+            dry_run=dry_run,
+            activate=activate,
+            source_uri=source_uri,
+        )
+        self._uploader = Uploader(artifacts, IdMap(), watcher, parallelism)
+        self._context = SinkContext(client, self._uploader, options, watcher, parallelism)
+        experiments = Experiments(self._context)
+        self._runs = Runs(self._context, experiments)
+        self._kinds: dict[Kind, KindSink] = {Kind.EXPERIMENT: experiments, Kind.RUN: self._runs}
+
+    @property
+    def ids(self) -> IdMap:
+        """What became of the source's ids."""
+        return self._context.ids
+
+    def write(self, item: Item) -> Outcome:
+        """Write one object with everything that belongs to it."""
+        if not self._context.options.dry_run:
+            self._context.agenda.advance(item.key.kind)
+        kind = self._kinds.get(item.key.kind)
+        if kind is None:
+            return unsupported(item, f"MLflow's API cannot restore objects of the kind {item.key.kind}.")
+        try:
+            return kind.write(item)
+        except ConflictError as error:
+            if error.code == ConflictError.code:
+                raise
+            # The server's own "exists already" is about one object only, and must not end the transfer.
+            raise UsageError(str(error), code=error.code) from error
+
+    def close_scope(self, scope: Scope) -> None:
+        """Forget what was listed for the objects of this scope."""
+        if scope.kind is Kind.RUN:
+            self._runs.close_scope(scope)
+
+    def finish(self, account: Account) -> tuple[Outcome, ...]:  # noqa: ARG002
+        """Make the links that are left, delete what is deleted at the source; return what did not come out right."""
+        return self._context.agenda.finish()
+
+    def close(self) -> None:
+        """End the uploads under way; the client stays open."""
+        self._uploader.close()
