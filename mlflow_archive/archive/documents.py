@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError
-from mlflow_archive.spec.canonical import MAX_DEPTH, MAX_DOCUMENT_BYTES, JSONObject, line_bytes, parse
+from mlflow_archive.spec.canonical import MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_LINE_BYTES, JSONObject, line_bytes, parse
 from mlflow_archive.spec.descriptor import METRICS_TYPE, RECORDS_TYPE, SPANS_TYPE, Descriptor
 from mlflow_archive.spec.layout import part_name
 from mlflow_archive.spec.object import PartEntry, rows_in
@@ -14,8 +14,6 @@ from mlflow_archive.storage.hashing import HashingWriter, sha256_of
 from mlflow_archive.storage.store import Store
 from mlflow_archive.stream import Part
 
-#: A line longer than this is not written, and refused by readers (E010). 64 MiB.
-MAX_LINE_BYTES = 64 << 20
 #: Lines are handed to the store in pieces of about this size.
 _BATCH_BYTES = 256 << 10
 

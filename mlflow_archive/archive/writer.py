@@ -16,9 +16,9 @@ from mlflow_archive.archive.stored import find_whole
 from mlflow_archive.errors import ConflictError, IntegrityError
 from mlflow_archive.events import BytesMoved, Observer, Silence
 from mlflow_archive.spec.canonical import JSONObject
-from mlflow_archive.spec.descriptor import LOSSES_TYPE, OBJECT_TYPE, Descriptor
+from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE, OBJECT_TYPE, TEXT_TYPE, Descriptor
 from mlflow_archive.spec.kinds import KIND_ORDER
-from mlflow_archive.spec.layout import LOSSES, MANIFEST, README, document_name, object_folder
+from mlflow_archive.spec.layout import LOSSES, MANIFEST, MARKER, README, document_name, object_folder
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import KindCount, LossSummary, Manifest, Marker, Tool
 from mlflow_archive.spec.object import BlobEntry, IndexEntry, ObjectDocument, PartEntry
@@ -148,6 +148,7 @@ class ArchiveWriter:
             losses=losses,
             notes=account.notes,
             total_bytes=sum(section.total_bytes for section in sections),
+            files=self._files(),
             sections=sections,
         )
         data = manifest.to_bytes()
@@ -202,6 +203,14 @@ class ArchiveWriter:
             count=summary.count,
             by_code=summary.by_code,
             descriptor=put_lines(self._store, LOSSES, lines, LOSSES_TYPE),
+        )
+
+    def _files(self) -> tuple[Descriptor, ...]:
+        """Name what belongs to no object, so that the root digest covers it too."""
+        readme, marker = GUIDE.encode("utf-8"), self.marker.to_bytes()
+        return (
+            Descriptor(path=README, media_type=TEXT_TYPE, size_bytes=len(readme), sha256=sha256_of(readme)),
+            Descriptor(path=MARKER, media_type=MARKER_TYPE, size_bytes=len(marker), sha256=sha256_of(marker)),
         )
 
     def _counts(self, account: Account) -> dict[str, KindCount]:

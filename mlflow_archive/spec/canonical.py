@@ -24,6 +24,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 200
 #: Documents larger than this are refused before they are read (E010). 512 MiB.
 MAX_DOCUMENT_BYTES = 512 << 20
+#: Lines longer than this are not written, and refused by readers (E010). 64 MiB.
+MAX_LINE_BYTES = 64 << 20
 
 
 def document_bytes(value: JSONValue) -> bytes:
