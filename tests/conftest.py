@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.seeding import seed_server
 from tests.servers import EmptyDatabases, MlflowServer
 
 StartServer = Callable[..., MlflowServer]
@@ -71,8 +72,6 @@ def module_server(start_module_server: StartServer) -> MlflowServer:
 @pytest.fixture(scope="session")
 def source_server(start_session_server: StartServer) -> MlflowServer:
     """A server with everything in it that `tests.seeding` knows; only to be read."""
-    from tests.seeding import seed_server
-
     server = start_session_server()
     seed_server(server)
     return server

@@ -20,7 +20,7 @@ READY_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 
-class ServerFailed(RuntimeError):
+class ServerFailedError(RuntimeError):
     """A server did not come up; the message ends with its log."""
 
 
@@ -88,7 +88,7 @@ class MlflowServer:
         """Start the server and wait until it answers.
 
         Raises:
-            ServerFailed: It ended, or did not answer in time.
+            ServerFailedError: It ended, or did not answer in time.
         """
         self.artifacts.mkdir(parents=True, exist_ok=True)
         if self._databases is not None and not self.database.exists():
@@ -174,10 +174,10 @@ class MlflowServer:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise ServerFailed(f"mlflow server ended with {process.returncode}:\n{self.log[-4000:]}")
+                raise ServerFailedError(f"mlflow server ended with {process.returncode}:\n{self.log[-4000:]}")
             try:
                 with urllib.request.urlopen(f"{self.uri}/version", timeout=5) as answer:
                     return str(answer.read().decode()).strip()
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
-        raise ServerFailed(f"mlflow server did not answer within {READY_SECONDS:.0f} s:\n{self.log[-4000:]}")
+        raise ServerFailedError(f"mlflow server did not answer within {READY_SECONDS:.0f} s:\n{self.log[-4000:]}")
