@@ -6,12 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from mlflow_archive.cli.command import Interrupted
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError
-from mlflow_archive.spec.canonical import JSONObject, document_bytes
+
+if TYPE_CHECKING:
+    from mlflow_archive.spec.canonical import JSONObject
 
 #: How many violated rules are named on a terminal; JSON has them all.
 PROBLEMS_SHOWN = 10
@@ -36,7 +39,7 @@ def report_failure(error: click.ClickException | MlflowArchiveError | OSError, a
     if problems:
         described["problems"] = [{"rule": p.rule, "path": p.path, "message": p.message} for p in problems]
     if _asked(arguments, "--json"):
-        click.echo(document_bytes({"error": described}).decode("utf-8", "replace"), nl=False)
+        click.echo(json.dumps({"error": described}, indent=2, sort_keys=True))
     if _asked(arguments, "--events"):
         click.echo(json.dumps({"event": "error", **described}, sort_keys=True), err=True)
         return exit_code

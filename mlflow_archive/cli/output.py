@@ -6,12 +6,15 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import click
 
 from mlflow_archive.cli.progress import watching
 from mlflow_archive.events import Observer
-from mlflow_archive.spec.canonical import JSONObject, document_bytes
+
+if TYPE_CHECKING:
+    from mlflow_archive.spec.canonical import JSONObject
 
 
 class Output(ABC):
@@ -64,6 +67,8 @@ class JsonOutput(Output):
 
     def result(self, document: JSONObject, render: Callable[[], str]) -> None:
         """Print the document."""
+        from mlflow_archive.spec.canonical import document_bytes
+
         click.echo(document_bytes(document).decode("utf-8", "replace"), nl=False)
 
     def watching(self) -> AbstractContextManager[Observer]:

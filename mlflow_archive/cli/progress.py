@@ -94,7 +94,7 @@ class LogProgress:
         """Count the event, and write a line if it is time."""
         self._tally.add(event)
         if isinstance(event, TransferStarted):
-            self._write(f"{self._tally.verb}: {event.source} -> {event.target}")
+            self._write(self._tally.title())
         elif self._clock() - self._last >= LOG_INTERVAL_SECONDS and not self._tally.finished:
             self._write(self._tally.line())
 

@@ -50,7 +50,8 @@ def summary(report: Report, *, losses_in: str, next_step: str = "") -> str:
     lines += [_counts(report)]
     lines += _skipped(report.skipped)
     lines += losses(report.losses, losses_in)
-    lines += [f"Note: {one_line(note)}" for note in report.notes]
+    if report.notes:
+        lines += ["", *(f"Note: {one_line(note)}" for note in report.notes)]
     if lines[-1]:
         lines.append("")
     lines.append(f"{wording.size(report.size_bytes)} in {wording.duration(report.seconds)}, {_verdict(report)}")
@@ -83,7 +84,7 @@ def _counts(report: Report) -> str:
 
 def _skipped(skipped: Mapping[str, Mapping[str, int]]) -> list[str]:
     rows = [
-        (f"{number:,}", wording.kind(kind), one_line(reason))
+        (f"{number:,}", f"{wording.kind(kind)}: {one_line(reason)}")
         for kind, reasons in skipped.items()
         for reason, number in reasons.items()
         if number

@@ -71,6 +71,12 @@ class Tally:
         elif isinstance(event, TransferFinished):
             self.finished = True
 
+    def title(self) -> str:
+        """Return what is done to what."""
+        if not self.verb:
+            return "connecting ..."
+        return f"{self.verb}: {self.source} -> {self.target}" if self.target else f"{self.verb}: {self.source}"
+
     def seconds(self) -> float:
         """Return how long it has taken so far."""
         return self._clock() - self._began

@@ -1,0 +1,101 @@
+"""``mlflow-archive verify URL``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from mlflow_archive.cli import options, wording
+from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlflow_archive.errors import Problem
+    from mlflow_archive.operations.verify import VerifyReport
+
+#: Findings that are shown; JSON has them all.
+FINDINGS_SHOWN = 20
+
+
+@click.command(cls=Command, interrupted="Verifying changes nothing; run it again.")
+@click.argument("url")
+@click.option(
+    "--level",
+    type=click.Choice(["complete", "valid", "restorable"]),
+    default="valid",
+    show_default=True,
+    help="How deep: complete reads the documents and asks for the sizes of the files; valid reads every byte and "
+    "compares its digest; restorable also understands every record and follows every reference.",
+)
+@click.option("--digest", metavar="SHA256", help="The root digest that backup printed; the archive must have it.")
+@options.parallel_option
+@options.storage_option
+@options.output_option(progress=True)
+def verify(
+    *,
+    url: str,
+    level: Literal["complete", "valid", "restorable"],
+    digest: str | None,
+    parallel: int,
+    storage_options: tuple[tuple[str, str], ...],
+    output: Output,
+) -> int:
+    """Check an archive against the specification; every violated rule is printed with its place.
+
+    Needs no MLflow. A damaged archive is exit code 5. What the backup itself could not read is no damage: those
+    losses are counted.
+    """
+    from mlflow_archive import api
+
+    with output.watching() as observer:
+        report = api.verify(
+            url,
+            level=level,
+            digest=digest,
+            parallelism=parallel,
+            storage_options=dict(storage_options),
+            observer=observer,
+        )
+    output.result(report.to_json(), lambda: verdict(report, url))
+    error = report.error()
+    if error is None:
+        return 0
+    if not output.tells_all:
+        output.warn(f"Error: {error}")
+    return int(error.exit_code)
+
+
+def verdict(report: VerifyReport, url: str) -> str:
+    """Return what was found, as text."""
+    lines = [*_findings("Problems", report.problems), *_findings("Warnings", report.warnings)]
+    if report.truncated:
+        lines.append("There are more findings than are kept; the check ended early.")
+    if lines:
+        lines.append("")
+    checked = (
+        f"{wording.count(report.objects, 'object')}, {wording.count(report.blobs, 'file')}, "
+        f"{wording.size(report.size_bytes)} read in {wording.duration(report.seconds)}"
+    )
+    if report.ok:
+        lines.append(f"OK: {url} is {report.level} ({checked})")
+    else:
+        lines.append(f"DAMAGED: {url} has {wording.count(len(report.problems), 'problem')} ({checked})")
+    if report.losses:
+        lines.append(
+            f"The backup could not read everything: it lists {wording.count(report.losses, 'loss', 'losses')}."
+        )
+    if report.root_digest:
+        lines.append(f"Root digest: {report.root_digest}")
+    return "\n".join(lines)
+
+
+def _findings(title: str, found: Sequence[Problem]) -> list[str]:
+    if not found:
+        return []
+    lines = [f"{title}:", *(f"  {problem}" for problem in found[:FINDINGS_SHOWN])]
+    if len(found) > FINDINGS_SHOWN:
+        lines.append(f"  ... and {len(found) - FINDINGS_SHOWN:,} more; --json lists all.")
+    return lines

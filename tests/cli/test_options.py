@@ -1,0 +1,141 @@
+"""What a command hands to the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mlflow_archive import api
+from mlflow_archive.cli.main import cli
+from mlflow_archive.errors import NotFoundError
+
+
+class CalledError(NotFoundError):
+    """Ends a command at the call of the library."""
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Runs nothing: the arguments of the call come here."""
+    seen: dict[str, Any] = {}
+
+    def catch(*args: Any, **kwargs: Any) -> None:
+        seen.update(kwargs, args=args)
+        seen.pop("observer", None)
+        raise CalledError("called")
+
+    for name in ("backup", "restore", "verify", "diff", "ls", "show", "demo"):
+        monkeypatch.setattr(api, name, catch)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return seen
+
+
+def run(*arguments: str) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert "called" in result.stderr, result.output
+
+
+NOTHING_CHOSEN = {
+    "experiments": (),
+    "run_filter": None,
+    "models": None,
+    "prompts": None,
+    "since": None,
+    "until": None,
+    "without": (),
+    "only": (),
+}
+
+
+def test_backup_without_options(called: dict[str, Any]) -> None:
+    run("backup", "dest")
+
+    assert called == {
+        "args": (None, "dest"),
+        "parallelism": 8,
+        "resume": False,
+        "dry_run": False,
+        "artifact_roots": {},
+        "storage_options": {},
+        **NOTHING_CHOSEN,
+    }
+
+
+def test_backup_with_all_options(called: dict[str, Any]) -> None:
+    run(
+        *["backup", "s3://bucket/dest", "--tracking-uri", "http://localhost:5000", "--resume", "--dry-run"],
+        *["--experiment", "iris", "--experiment", "test-*", "--run-filter", "metrics.f1 > 0.9"],
+        *["--model", "m", "--prompt", "p1", "--prompt", "p2", "--since", "2026-01-01", "--until", "2026-02-01T12:00Z"],
+        *["--without", "artifacts,traces", "--without", "webhooks", "--only", "runs,traces", "--parallel", "3"],
+        *["--artifact-root", "mlflow-artifacts:/=s3://bucket/root", "--artifact-root", "a=b=file:///c"],
+        *["--storage-option", "endpoint_url=http://localhost:9000/?a=b"],
+    )
+
+    assert called == {
+        "args": ("http://localhost:5000", "s3://bucket/dest"),
+        "parallelism": 3,
+        "resume": True,
+        "dry_run": True,
+        "artifact_roots": {"mlflow-artifacts:/": "s3://bucket/root", "a=b": "file:///c"},
+        "storage_options": {"endpoint_url": "http://localhost:9000/?a=b"},
+        "experiments": ("iris", "test-*"),
+        "run_filter": "metrics.f1 > 0.9",
+        "models": ("m",),
+        "prompts": ("p1", "p2"),
+        "since": "2026-01-01",
+        "until": "2026-02-01T12:00Z",
+        "without": ("artifacts", "traces", "webhooks"),
+        "only": ("runs", "traces"),
+    }
+
+
+def test_restore_without_options(called: dict[str, Any]) -> None:
+    run("restore", "src")
+
+    assert called == {
+        "args": ("src", None),
+        "if_exists": "skip",
+        "rename_experiments": {},
+        "rename_models": {},
+        "activate": False,
+        "parallelism": 8,
+        "dry_run": False,
+        "artifact_roots": {},
+        "storage_options": {},
+        **NOTHING_CHOSEN,
+    }
+
+
+def test_restore_with_its_own_options(called: dict[str, Any]) -> None:
+    run(
+        *["restore", "src", "--if-exists", "update", "--activate", "--rename-experiment", "a=b"],
+        *["--rename-experiment", "c=d", "--rename-model", "m=n", "--experiment", "a"],
+    )
+
+    assert called["if_exists"] == "update"
+    assert called["activate"] is True
+    assert called["rename_experiments"] == {"a": "b", "c": "d"}
+    assert called["rename_models"] == {"m": "n"}
+    assert called["experiments"] == ("a",)
+
+
+def test_the_tracking_uri_comes_from_the_environment(called: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://from-the-environment")
+
+    run("backup", "dest")
+
+    assert called["args"] == ("http://from-the-environment", "dest")
+
+
+def test_verify(called: dict[str, Any]) -> None:
+    run("verify", "url", "--digest", "ab", "--parallel", "2", "--level", "complete")
+
+    assert called == {
+        "args": ("url",),
+        "level": "complete",
+        "digest": "ab",
+        "parallelism": 2,
+        "storage_options": {},
+    }
