@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from threading import Lock
 
 from mlflow_archive.archive.documents import put_lines
+from mlflow_archive.errors import NotFoundError
 from mlflow_archive.spec.descriptor import INDEX_TYPE
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.layout import index_path
@@ -33,8 +34,13 @@ class Ledger:
         self._stored: Counter[Kind] = Counter()
 
     def reserve(self, key: ObjectKey) -> bool:
-        """Claim an object's place; False if it is there already."""
+        """Claim an object's place; False if it is there already.
+
+        Raises:
+            NotFoundError: The object's experiment is not in the archive, so there is no section for the object.
+        """
         with self._lock:
+            self._require_experiment(key)
             if key.scope in self._closed:
                 raise ValueError(f"{key} comes after its section was written")
             lines = self._open.setdefault(key.scope, _Lines())
@@ -77,7 +83,7 @@ class Ledger:
             parent = self._open.get(Scope(Kind.EXPERIMENT, None, scope.workspace))
             if scope.experiment_id is not None and parent is not None and scope.experiment_id in parent.by_id:
                 children.setdefault((scope.workspace, scope.experiment_id), []).append(section)
-            else:  # also the objects of an experiment that is itself lost
+            else:
                 roots.append(section)
         for scope in list(self._open):
             below = {id: _ordered(found) for (workspace, id), found in children.items() if workspace == scope.workspace}
@@ -85,6 +91,16 @@ class Ledger:
             if written is not None:
                 roots.append(written)
         return _ordered(roots)
+
+    def _require_experiment(self, key: ObjectKey) -> None:
+        if key.scope.experiment_id is None:
+            return
+        above = self._open.get(Scope(Kind.EXPERIMENT, None, key.workspace))
+        if above is None or not above.by_id.get(key.scope.experiment_id):
+            raise NotFoundError(
+                f"The experiment {key.experiment_id!r} of this {key.kind} is not in the archive, so it has no place.",
+                code="no_experiment",
+            )
 
     def _close(self, scope: Scope, children: dict[str, tuple[Section, ...]]) -> Section | None:
         lines = self._open.get(scope)

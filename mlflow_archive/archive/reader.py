@@ -1,0 +1,238 @@
+"""The reader: an archive as a source, and for browsing. Trusts nothing it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+
+from mlflow_archive.archive.place import read_commit
+from mlflow_archive.archive.run_filter import RunFilter
+from mlflow_archive.archive.verified import broken, read_chunks, read_document, read_lines
+from mlflow_archive.archive.wanted import wants_entry
+from mlflow_archive.errors import MlflowArchiveError
+from mlflow_archive.spec.canonical import JSONObject, parse_object
+from mlflow_archive.spec.descriptor import Descriptor
+from mlflow_archive.spec.kinds import IN_EXPERIMENT, KIND_ORDER, Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.manifest import Manifest, Marker, SourceInfo
+from mlflow_archive.spec.object import BlobEntry, IndexEntry, ObjectDocument, PartEntry, Section
+from mlflow_archive.spec.paths import check_path
+from mlflow_archive.spec.records import parse_record
+from mlflow_archive.spec.records.run import RunRecord
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.storage.hashing import sha256_of
+from mlflow_archive.storage.store import Store
+from mlflow_archive.stream import Blob, Content, Item, ObjectKey, Part
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSection:
+    """A section and where it stands.
+
+    Attributes:
+        section: The section.
+        experiment: The index entry of the experiment it is below; None at the root.
+    """
+
+    section: Section
+    experiment: IndexEntry | None
+
+    def key(self, entry: IndexEntry) -> ObjectKey:
+        """Return the key of one of its objects."""
+        return ObjectKey(
+            self.section.kind,
+            entry.id,
+            experiment_id=self.experiment.id if self.experiment else None,
+            workspace=self.section.workspace,
+            name=entry.name or entry.id,
+        )
+
+
+class ArchiveReader:
+    """A committed archive. Made by `open`.
+
+    Everything that is read is held against its descriptor: documents before they are parsed, streams at their end.
+    Nothing is kept but the manifest, so memory does not grow with the archive. Safe to use from several threads.
+    """
+
+    def __init__(self, store: Store, marker: Marker, manifest: Manifest, root_digest: str) -> None:
+        """Use `open`."""
+        self.marker = marker
+        self.manifest = manifest
+        self.root_digest = root_digest
+        """sha256 of the manifest, which vouches for everything else."""
+        self._store = store
+
+    @classmethod
+    def open(cls, store: Store) -> ArchiveReader:
+        """Open an archive; the store stays the caller's to close.
+
+        Raises:
+            NotAnArchiveError: There is none, or only an interrupted backup.
+            IntegrityError: Marker or manifest break the specification.
+            UnsupportedError: The version (E002) or a named feature (E004) is not known to this version.
+        """
+        marker, manifest, data = read_commit(store)
+        return cls(store, marker, manifest, sha256_of(data))
+
+    # As a source
+
+    def describe(self) -> SourceInfo:
+        """Say where the archive is, and of which MLflow version its objects are."""
+        return SourceInfo(type="archive", uri=self._store.url, mlflow_version=self.manifest.source.mlflow_version)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of which the archive has objects."""
+        counts = self.manifest.counts
+        return tuple(kind for kind in KIND_ORDER if kind.value in counts and counts[kind.value].stored)
+
+    def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
+        """List the objects of a kind that the selection wants, section after section.
+
+        A damaged index yields what could be read of it and then a `Loss`. With a run filter, documents of runs are
+        read while listing.
+
+        Raises:
+            UsageError: The run filter is wrong.
+        """
+        run_filter = RunFilter(selection.run_filter) if kind is Kind.RUN and selection.run_filter else None
+        if not selection.wants(kind):
+            return
+        try:
+            for placed in self._placed(kind, selection):
+                yield from self._read_section(placed, selection, run_filter)
+        except MlflowArchiveError as error:
+            yield ObjectKey(kind, "").lost(error.code, str(error), retryable=error.retryable)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the backup noted."""
+        return self.manifest.notes
+
+    def close(self) -> None:
+        """Do nothing: the store belongs to who opened it."""
+
+    # For browsing
+
+    def sections(self, kind: Kind | None = None) -> Iterator[PlacedSection]:
+        """Yield all sections, or those of a kind, with those below experiments, lazily.
+
+        Raises:
+            IntegrityError: An index of experiments is damaged.
+        """
+        for wanted in KIND_ORDER if kind is None else (kind,):
+            yield from self._placed(wanted, Selection())
+
+    def entries(self, section: Section) -> Iterator[IndexEntry]:
+        """Yield the entries of a section, lazily; the digest is checked at the end.
+
+        Raises:
+            IntegrityError: The index is missing, damaged, or has a line that is none.
+        """
+        with closing(read_lines(self._store, section.index)) as lines:
+            for line in lines:
+                yield IndexEntry.from_bytes(line, section.index.path)
+
+    def experiments(self) -> Iterator[IndexEntry]:
+        """Yield the entries of all experiments, of all workspaces, lazily."""
+        for section in self.manifest.sections:
+            if section.kind is Kind.EXPERIMENT:
+                yield from self.entries(section)
+
+    def document(self, entry: IndexEntry) -> ObjectDocument:
+        """Return the document of an object, verified before it is parsed.
+
+        Raises:
+            IntegrityError: It is missing or damaged, is of another object (E052), or names files outside the
+                object's folder (E021).
+        """
+        path = entry.descriptor.path
+        document = ObjectDocument.from_bytes(read_document(self._store, entry.descriptor), path)
+        if document.id != entry.id:
+            raise broken("E052", path, f"is the document of {document.id!r} and not of {entry.id!r}")
+        folder = path.rpartition("/")[0] + "/"
+        for descriptor in _descriptors(document):
+            if not check_path(descriptor.path).startswith(folder):
+                raise broken("E021", path, f"names {descriptor.path}, which is not below its own folder")
+        return document
+
+    def blob(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """Open a file for reading in chunks; the digest is checked at the end, see `verified.read_chunks`."""
+        return closing(read_chunks(self._store, descriptor))
+
+    def lines(self, descriptor: Descriptor) -> Iterator[JSONObject]:
+        """Yield the rows of a part, or the lines of ``losses.jsonl``, lazily.
+
+        Raises:
+            IntegrityError: The file is missing or damaged, or a line is not a JSON object.
+        """
+        with closing(read_lines(self._store, descriptor)) as lines:
+            for line in lines:
+                yield parse_object(line, descriptor.path)
+
+    def losses(self) -> Iterator[Loss]:
+        """Yield what the backup could not read, lazily."""
+        descriptor = self.manifest.losses.descriptor
+        if descriptor is not None:
+            for line in self.lines(descriptor):
+                yield Loss.from_json(line, descriptor.path)
+
+    def _placed(self, kind: Kind, selection: Selection) -> Iterator[PlacedSection]:
+        for section in self.manifest.sections:
+            if section.kind is kind and kind not in IN_EXPERIMENT:
+                yield PlacedSection(section, None)
+            elif section.kind is Kind.EXPERIMENT and kind in IN_EXPERIMENT:
+                for entry in self.entries(section):
+                    if wants_entry(selection, Kind.EXPERIMENT, entry):
+                        yield from (PlacedSection(child, entry) for child in entry.children if child.kind is kind)
+
+    def _read_section(
+        self, placed: PlacedSection, selection: Selection, run_filter: RunFilter | None
+    ) -> Iterator[Item | Loss]:
+        kind = placed.section.kind
+        try:
+            for entry in self.entries(placed.section):
+                if wants_entry(selection, kind, entry) and (run_filter is None or self._matches(run_filter, entry)):
+                    yield self._item(placed.key(entry), entry, artifacts=selection.artifacts)
+        except MlflowArchiveError as error:
+            experiment_id = placed.experiment.id if placed.experiment else None
+            key = ObjectKey(kind, "", experiment_id=experiment_id, workspace=placed.section.workspace)
+            yield key.lost(error.code, str(error), retryable=error.retryable)
+
+    def _matches(self, run_filter: RunFilter, entry: IndexEntry) -> bool:
+        """Ask the filter. A damaged run is let through, so that it becomes a loss of its own when it is loaded."""
+        try:
+            document = self.document(entry)
+            record = RunRecord.from_json(document.record, entry.descriptor.path)
+        except MlflowArchiveError:
+            return True
+        return run_filter.matches(record)
+
+    def _item(self, key: ObjectKey, entry: IndexEntry, *, artifacts: bool) -> Item:
+        def load() -> Content:
+            document = self.document(entry)
+            return Content(
+                record=parse_record(key.kind, document.record, entry.descriptor.path),
+                parts=tuple(self._part(part) for part in document.parts),
+                blobs=lambda: (self._blob(blob) for blob in document.blobs) if artifacts else iter(()),
+                losses=document.losses,
+            )
+
+        return Item(key, load)
+
+    def _part(self, part: PartEntry) -> Part:
+        return Part(part.name, lambda: self.lines(part.descriptor), part.descriptor)
+
+    def _blob(self, blob: BlobEntry) -> Blob:
+        return Blob(
+            blob.role,
+            blob.name,
+            blob.descriptor.size_bytes,
+            lambda: self.blob(blob.descriptor),
+            blob.descriptor,
+        )
+
+
+def _descriptors(document: ObjectDocument) -> Iterator[Descriptor]:
+    yield from (part.descriptor for part in document.parts)
+    yield from (blob.descriptor for blob in document.blobs)
