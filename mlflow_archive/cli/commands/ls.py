@@ -1,0 +1,86 @@
+"""``mlflow-archive ls URL``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlflow_archive.cli import options, wording
+from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.failing import one_line
+from mlflow_archive.cli.output import Output
+from mlflow_archive.cli.values import KIND_WORDS
+
+if TYPE_CHECKING:
+    from mlflow_archive.operations.listing import Listing, Row, SectionRows
+
+
+@click.command(cls=Command)
+@click.argument("url")
+@click.option("--experiment", metavar="NAME|ID", help="List what is below this experiment: its runs, traces, models.")
+@click.option("--kind", type=click.Choice(KIND_WORDS), metavar="KIND", help="List only objects of this kind.")
+@options.storage_option
+@options.output_option()
+def ls(
+    *,
+    url: str,
+    experiment: str | None,
+    kind: str | None,
+    storage_options: tuple[tuple[str, str], ...],
+    output: Output,
+) -> int:
+    """List what an archive holds: its sections with numbers, sizes and times. Needs no MLflow."""
+    from mlflow_archive import api
+
+    listing = api.ls(url, kind=kind, experiment=experiment, storage_options=dict(storage_options))
+    output.result(listing.to_json(), lambda: overview(listing))
+    return 0
+
+
+def overview(listing: Listing) -> str:
+    """Return the listing as text."""
+    manifest = listing.manifest
+    version = f" (MLflow {manifest.source.mlflow_version})" if manifest.source.mlflow_version else ""
+    lines = [
+        f"{listing.url}: {manifest.status} archive of {wording.size(manifest.total_bytes)}",
+        f"  from     {manifest.source.uri}{version}",
+        f"  written  {wording.time(manifest.finished_ms)} by {manifest.tool.name} {manifest.tool.version}",
+        f"  digest   {listing.root_digest}",
+    ]
+    if manifest.selection:
+        lines.append("  holds    a selection: " + ", ".join(sorted(manifest.selection)))
+    if manifest.losses.count:
+        codes = ", ".join(f"{count} x {code}" for code, count in sorted(manifest.losses.by_code.items()))
+        lines.append(f"  losses   {codes}; each is a line of losses.jsonl in the archive")
+    for section in listing.sections:
+        lines += ["", *_section(section)]
+    if not listing.sections:
+        lines += ["", "Nothing of that kind."]
+    return "\n".join(lines)
+
+
+def _section(section: SectionRows) -> list[str]:
+    title = f"{wording.kind(section.kind.value)}: {section.count:,}, {wording.size(section.size_bytes)}"
+    if section.experiment is not None:
+        title += f", in experiment {section.experiment.name}"
+    if section.workspace is not None:
+        title += f", in workspace {section.workspace}"
+    named = any(row.name != row.id for row in section.rows)
+    lines = [title]
+    if section.rows:
+        lines.append(wording.table(_cells(row, named=named) for row in section.rows))
+    return lines
+
+
+def _cells(row: Row, *, named: bool) -> list[str]:
+    files = f", {wording.count(row.files, 'file')}" if row.files else ""
+    below = ", ".join(f"{count:,} {wording.kind(kind)}" for kind, count in row.below.items() if count)
+    return [
+        row.id,
+        *([one_line(wording.shortened(row.name, 50))] if named else []),
+        row.state or "-",
+        wording.time(row.time_ms),
+        wording.size(row.size_bytes + row.below_bytes) + files,
+        below,
+    ]

@@ -1,0 +1,115 @@
+"""An object document as text that is pleasant to read: facts first, then its lists, then its files."""
+
+from __future__ import annotations
+
+from mlflow_archive.cli import wording
+from mlflow_archive.cli.failing import one_line
+from mlflow_archive.spec.canonical import JSONObject, JSONValue
+
+#: Longer values are shortened in the middle.
+VALUE_WIDTH = 100
+#: Rows of one list that are shown.
+ROWS_SHOWN = 50
+#: Whole numbers of this size under a name with "time" in it are milliseconds since the epoch.
+_MILLISECONDS = 10**11
+
+
+def rendered(document: JSONObject) -> str:
+    """Return an object document as text."""
+    lines = [_title(document)]
+    record = document.get("record")
+    if isinstance(record, dict):
+        info = record.get("info")
+        facts = {**info, **record} if isinstance(info, dict) else dict(record)
+        facts.pop("info", None)
+        lines += _mapping(facts)
+    lines += _parts(document.get("parts"))
+    lines += _files(document.get("blobs"))
+    losses = document.get("losses")
+    if isinstance(losses, list) and losses:
+        lines += ["", f"losses: {len(losses):,}", *_rows(losses)]
+    return "\n".join(lines)
+
+
+def _title(document: JSONObject) -> str:
+    title = f"{str(document.get('kind')).replace('_', ' ')} {_text('id', document.get('id'))}"
+    if document.get("experiment_id") is not None:
+        title += f" in experiment {document['experiment_id']}"
+    if document.get("workspace") is not None:
+        title += f" in workspace {document['workspace']}"
+    return title
+
+
+def _mapping(values: JSONObject) -> list[str]:
+    """Return plain values as a table, then each mapping and list below its own heading."""
+    plain = [(name, _text(name, value)) for name, value in values.items() if not isinstance(value, dict | list)]
+    lines = [wording.table([row for row in plain if row[1]])] if any(text for _, text in plain) else []
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            lines += ["", f"{_heading(name)}:"]
+            lines.append(wording.table([(key, _text(key, each)) for key, each in value.items()]))
+        elif isinstance(value, list) and value:
+            lines += ["", f"{_heading(name)}: {len(value):,}", *_rows(value)]
+    return lines
+
+
+def _rows(values: list[JSONValue]) -> list[str]:
+    """Return a list as a table: one column for each field that any of the rows has."""
+    shown = values[:ROWS_SHOWN]
+    objects = [value for value in shown if isinstance(value, dict)]
+    if len(objects) == len(shown):
+        columns = [name for name in dict.fromkeys(key for row in objects for key in row) if _used(objects, name)]
+        cells = [[_text(name, row.get(name), width=40) or "-" for name in columns] for row in objects]
+        lines = [wording.table(cells, header=columns)]
+    else:
+        lines = [f"  {_text('', value)}" for value in shown]
+    if len(values) > ROWS_SHOWN:
+        lines.append(f"  ... and {len(values) - ROWS_SHOWN:,} more; --json lists all.")
+    return lines
+
+
+def _used(rows: list[JSONObject], name: str) -> bool:
+    return any(row.get(name) not in (None, "", [], {}) for row in rows)
+
+
+def _parts(parts: JSONValue) -> list[str]:
+    if not isinstance(parts, list) or not parts:
+        return []
+    rows = [
+        (str(part.get("name")), f"{part.get('rows'):,} rows", _size(part)) for part in parts if isinstance(part, dict)
+    ]
+    return ["", "kept as lines:", wording.table(rows)]
+
+
+def _files(blobs: JSONValue) -> list[str]:
+    if not isinstance(blobs, list) or not blobs:
+        return []
+    rows = [(one_line(str(blob.get("name"))), _size(blob)) for blob in blobs if isinstance(blob, dict)]
+    lines = ["", f"files: {len(rows):,}", wording.table(rows[:ROWS_SHOWN], right=(1,))]
+    if len(rows) > ROWS_SHOWN:
+        lines.append(f"  ... and {len(rows) - ROWS_SHOWN:,} more; --json lists all.")
+    return lines
+
+
+def _size(entry: JSONObject) -> str:
+    descriptor = entry.get("descriptor")
+    size_bytes = descriptor.get("size_bytes") if isinstance(descriptor, dict) else None
+    return wording.size(size_bytes) if isinstance(size_bytes, int) else "-"
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(name: str, value: JSONValue, *, width: int = VALUE_WIDTH) -> str:
+    """Return a value in one line; numbers that are times as times."""
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and "time" in name and value >= _MILLISECONDS:
+        return wording.time(value)
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key}: {_text(key, each)}" for key, each in value.items() if each not in (None, ""))
+        return wording.shortened(inner, width)
+    if isinstance(value, list):
+        return wording.shortened(", ".join(_text(name, each) for each in value), width)
+    return wording.shortened(one_line(str(value)), width)
