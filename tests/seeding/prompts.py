@@ -14,7 +14,8 @@ def seed(world: World) -> None:
     for number in range(1, 6):
         client.register_prompt(
             name,
-            f"Summarise in {number} sentences: {{{{text}}}}\n{UNICODE}" + " long" * (400 * number),
+            f"Summarise in {number} sentences: {{{{text}}}}\n{UNICODE}"
+            + " long" * ((80 if world.version < (3, 0) else 400) * number),
             commit_message=f"Attempt {number} {UNICODE}",
             tags={"author": "ada", "unicode": UNICODE},
         )
