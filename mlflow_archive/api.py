@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mlflow_archive.operations.selecting import Wishes
     from mlflow_archive.operations.verify import VerifyReport
     from mlflow_archive.spec.canonical import JSONObject
+    from mlflow_archive.spec.rules import Level
     from mlflow_archive.spec.selection import Selection
 
 IfExists = Literal["skip", "update", "fail", "duplicate"]
@@ -236,7 +237,7 @@ def open(url: str, *, storage_options: Mapping[str, object] | None = None) -> Ar
 def verify(
     url: str,
     *,
-    level: Literal["quick", "full"] = "full",
+    level: Level = "valid",
     digest: str | None = None,
     parallelism: int = 8,
     storage_options: Mapping[str, object] | None = None,
@@ -246,7 +247,8 @@ def verify(
 
     Args:
         url: The archive.
-        level: ``full`` reads every byte; ``quick`` reads documents, and of the files only the sizes.
+        level: ``complete`` reads the documents and asks for the sizes of files, ``valid`` reads and hashes every
+            byte, ``restorable`` also understands every record and follows every reference.
         digest: The root digest that the archive must have (``Report.root_digest`` of its backup).
         parallelism: How many files are read at once.
         storage_options: Passed to the storage backend.
@@ -256,20 +258,16 @@ def verify(
         Every problem found; an archive with problems is returned, not raised.
 
     Raises:
-        NotAnArchiveError: There is no committed archive at the place.
-        UnsupportedError: Its format is newer than this version of the tool.
+        NotAuthorisedError: The store refused the credentials.
         UnavailableError: The store does not answer.
     """
-    from mlflow_archive.operations.checking import verify_url
+    from contextlib import closing
 
-    return verify_url(
-        url,
-        level=level,
-        digest=digest,
-        parallelism=parallelism,
-        storage_options=storage_options,
-        observer=observer,
-    )
+    from mlflow_archive.operations.verify import verify as run
+    from mlflow_archive.storage.opening import open_store
+
+    with closing(open_store(url, storage_options=storage_options)) as store:
+        return run(store, level, digest=digest, parallelism=parallelism, observer=observer)
 
 
 def ls(

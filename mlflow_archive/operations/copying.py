@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 from mlflow_archive.events import Observer
-from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, CAREFUL, ArtifactPlaces, ServerChoices, server, server_source
+from mlflow_archive.operations.ends import (
+    AS_THE_SERVER_SAYS,
+    CAREFUL,
+    ArtifactPlaces,
+    ServerChoices,
+    server,
+    server_source,
+)
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.restore import bring
 from mlflow_archive.spec.selection import Selection
@@ -31,7 +39,7 @@ def copy(
             source,
             there,
             selection,
-            choices=choices,
+            choices=replace(choices, source_uri=here.uri),
             verb="copy",
             parallelism=parallelism,
             artifacts=target_artifacts,

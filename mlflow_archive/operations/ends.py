@@ -47,6 +47,8 @@ class ServerChoices:
     rename_models: Mapping[str, str] = field(default_factory=dict)
     activate: bool = False
     dry_run: bool = False
+    source_uri: str = ""
+    """Kept in the provenance tags of what is made."""
 
 
 #: Files are where the server says.
@@ -98,6 +100,7 @@ def server_sink(
             activate=choices.activate,
             parallelism=parallelism,
             observer=observer,
+            source_uri=choices.source_uri,
         )
         yield stack.enter_context(closing(sink))
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 from mlflow_archive.events import Observer, Silence
 from mlflow_archive.operations.closure import closed_under
-from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, CAREFUL, ArtifactPlaces, ServerChoices, archive_source, server, server_sink
+from mlflow_archive.operations.ends import (
+    AS_THE_SERVER_SAYS,
+    CAREFUL,
+    ArtifactPlaces,
+    ServerChoices,
+    archive_source,
+    server,
+    server_sink,
+)
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
 from mlflow_archive.spec.selection import Selection
@@ -35,7 +44,7 @@ def restore(
             source,
             client,
             selection,
-            choices=choices,
+            choices=replace(choices, source_uri=source.manifest.source.uri),
             verb="restore",
             parallelism=parallelism,
             artifacts=artifacts,

@@ -94,20 +94,24 @@ def transfer(
         UnavailableError: Nobody answers: `MAX_UNAVAILABLE` objects in a row, or the target can take no more.
         KeyboardInterrupt: Ctrl-C, after what was under way has ended.
     """
-    return _Transfer(source, sink, selection, observer or Silence(), parallelism).run(verb, target, dry_run=dry_run)
+    # A backup keeps every id as it is; a map of them would only be large.
+    loop = _Transfer(source, sink, selection, observer or Silence(), parallelism, keep_ids=verb != "backup")
+    return loop.run(verb, target, dry_run=dry_run)
 
 
 class _Transfer:
     """One run of the loop; all fields but ``_stop`` belong to the calling thread."""
 
-    def __init__(self, source: Source, sink: Sink, selection: Selection, observer: Observer, parallelism: int) -> None:
+    def __init__(
+        self, source: Source, sink: Sink, selection: Selection, observer: Observer, parallelism: int, *, keep_ids: bool
+    ) -> None:
         self._source = source
         self._sink = sink
         self._selection = selection
         self._observer = observer if isinstance(observer, SerialisedObserver) else SerialisedObserver(observer)
         self._parallelism = max(1, parallelism)
         self._stop = Flag()
-        self._tally = _Tally()
+        self._tally = _Tally(keep_ids=keep_ids)
         self._wishes = WishCheck(selection)
         self._flying: dict[Future[Outcome], Scope] = {}
         self._pending: Counter[Scope] = Counter()
@@ -258,14 +262,19 @@ class _Transfer:
             notes=notes,
         )
         for outcome in self._sink.finish(account):
-            self._take(outcome)
+            if outcome.status is Status.STORED:
+                # Counted when it was written; only now is it known what of it did not come out right.
+                self._record(outcome.losses)
+            else:
+                self._take(outcome)
         return notes
 
 
 class _Tally:
     """The sums."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_ids: bool) -> None:
+        self._keep_ids = keep_ids
         self.stored: Counter[str] = Counter()
         self.skipped: dict[str, Counter[str]] = {}
         self.lost: Counter[str] = Counter()
@@ -281,7 +290,7 @@ class _Tally:
     def take(self, outcome: Outcome) -> None:
         kind = outcome.key.kind.value
         self.size_bytes += outcome.size_bytes
-        if outcome.target_id:
+        if outcome.target_id and self._keep_ids:
             self.ids.setdefault(kind, {})[outcome.key.id] = outcome.target_id
         if outcome.status is Status.STORED:
             self.stored[kind] += 1

@@ -1,0 +1,187 @@
+"""An open archive for programs: its records, metric histories and files, all lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+from mlflow_archive.archive.reader import ArchiveReader
+from mlflow_archive.errors import IntegrityError, NotFoundError
+from mlflow_archive.operations.ends import archive_source
+from mlflow_archive.spec.canonical import decode_float
+from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.manifest import Manifest
+from mlflow_archive.spec.records.base import Record
+from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
+from mlflow_archive.spec.records.experiment import ExperimentRecord
+from mlflow_archive.spec.records.logged_model import LoggedModelRecord
+from mlflow_archive.spec.records.prompt import PromptRecord
+from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
+from mlflow_archive.spec.records.run import RunRecord
+from mlflow_archive.spec.records.trace import TraceRecord
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Blob, Content, Item
+
+_R = TypeVar("_R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One logged value of a metric; ``timestamp_ms`` is milliseconds since the epoch."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int
+
+
+class Archive:
+    """A committed archive, open for reading. Made by `mlflow_archive.api.open`; close it, or use ``with``.
+
+    Every iteration reads as it goes, so it must end before the archive is closed. Digests are checked while bytes
+    pass: what does not match raises `IntegrityError`.
+    """
+
+    def __init__(self, reader: ArchiveReader, url: str, stack: ExitStack) -> None:
+        """Use `Archive.open`."""
+        self.url = url
+        self._reader = reader
+        self._stack = stack
+
+    @classmethod
+    def open(cls, url: str, *, storage_options: Mapping[str, object] | None = None) -> Archive:
+        """Open the archive at a URL; see `mlflow_archive.api.open`."""
+        with ExitStack() as stack:
+            reader = stack.enter_context(archive_source(url, storage_options=storage_options))
+            return cls(reader, url, stack.pop_all())
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the store behind the archive; may be called twice."""
+        self._stack.close()
+
+    @property
+    def manifest(self) -> Manifest:
+        """The commit: counts, source, times, losses."""
+        return self._reader.manifest
+
+    @property
+    def root_digest(self) -> str:
+        """The sha256 of the manifest, which pins every byte of the archive."""
+        return self._reader.root_digest
+
+    def experiments(self) -> Iterator[ExperimentRecord]:
+        """Yield the experiments."""
+        return self._records(Kind.EXPERIMENT, ExperimentRecord, None)
+
+    def runs(self, experiment: str | None = None) -> Iterator[RunRecord]:
+        """Yield the runs, of one experiment (a name or an id) or of all.
+
+        Raises:
+            NotFoundError: There is no such experiment in the archive.
+        """
+        return self._records(Kind.RUN, RunRecord, experiment)
+
+    def logged_models(self, experiment: str | None = None) -> Iterator[LoggedModelRecord]:
+        """Yield the logged models, of one experiment (a name or an id) or of all."""
+        return self._records(Kind.LOGGED_MODEL, LoggedModelRecord, experiment)
+
+    def traces(self, experiment: str | None = None) -> Iterator[TraceRecord]:
+        """Yield the traces, of one experiment (a name or an id) or of all."""
+        return self._records(Kind.TRACE, TraceRecord, experiment)
+
+    def models(self) -> Iterator[RegisteredModelRecord]:
+        """Yield the registered models with their versions."""
+        return self._records(Kind.REGISTERED_MODEL, RegisteredModelRecord, None)
+
+    def prompts(self) -> Iterator[PromptRecord]:
+        """Yield the prompts with their versions."""
+        return self._records(Kind.PROMPT, PromptRecord, None)
+
+    def evaluation_datasets(self) -> Iterator[EvaluationDatasetRecord]:
+        """Yield the evaluation datasets, without their rows."""
+        return self._records(Kind.EVALUATION_DATASET, EvaluationDatasetRecord, None)
+
+    def metrics(self, run: RunRecord) -> Iterator[MetricPoint]:
+        """Yield every logged value of a run, metric after metric."""
+        content = self._content(Kind.RUN, run.info.run_id, run.info.experiment_id)
+        for part in content.parts:
+            if part.name != "metrics":
+                continue
+            for line in part.open():
+                yield from _points(line)
+
+    def files(self, record: RunRecord | LoggedModelRecord | TraceRecord | RegisteredModelRecord) -> Iterator[Blob]:
+        """Yield the files of an object; what cannot be in an archive is in ``manifest.losses``."""
+        kind, id, experiment_id = _identity(record)
+        for blob in self._content(kind, id, experiment_id).blobs():
+            if not isinstance(blob, Loss):
+                yield blob
+
+    def read_blob(self, blob: Blob) -> Iterator[bytes]:
+        """Yield the bytes of a file that `files` gave, in chunks; the digest is checked at the end.
+
+        Raises:
+            IntegrityError: The bytes are not what was backed up.
+        """
+        with blob.open() as chunks:
+            yield from chunks
+
+    def _records(self, kind: Kind, type_: type[_R], experiment: str | None) -> Iterator[_R]:
+        for item in self._items(kind, self._below(experiment) if kind in IN_EXPERIMENT else Selection()):
+            record = item.load().record
+            if isinstance(record, type_):
+                yield record
+
+    def _items(self, kind: Kind, selection: Selection) -> Iterator[Item]:
+        for entry in self._reader.read(kind, selection):
+            if isinstance(entry, Loss):
+                raise IntegrityError(f"The list of every {kind} cannot be read: {entry.reason}", code=entry.code)
+            yield entry
+
+    def _below(self, experiment: str | None) -> Selection:
+        if experiment is None:
+            return Selection()
+        ids = [entry.id for entry in self._reader.experiments() if experiment in (entry.id, entry.name)]
+        if not ids:
+            raise NotFoundError(f"There is no experiment named {experiment!r} in {self.url}.")
+        return Selection(experiment_ids=frozenset(ids))
+
+    def _content(self, kind: Kind, id: str, experiment_id: str | None) -> Content:
+        wish = Selection() if experiment_id is None else Selection(experiment_ids=frozenset({experiment_id}))
+        for item in self._items(kind, wish):
+            if item.key.id == id:
+                return item.load()
+        raise NotFoundError(f"There is no {kind} {id!r} in {self.url}.")
+
+
+def _points(line: Mapping[str, object]) -> Iterator[MetricPoint]:
+    key, times, steps, values = (line.get(name) for name in ("key", "timestamps", "steps", "values"))
+    if not (isinstance(times, list) and isinstance(steps, list) and isinstance(values, list)):
+        raise IntegrityError("A line of metrics.jsonl has no timestamps, steps and values (E015).")
+    for time_ms, step, value in zip(times, steps, values, strict=True):
+        yield MetricPoint(str(key), decode_float(value), int(time_ms), int(step))
+
+
+def _identity(
+    record: RunRecord | LoggedModelRecord | TraceRecord | RegisteredModelRecord,
+) -> tuple[Kind, str, str | None]:
+    if isinstance(record, RunRecord):
+        return Kind.RUN, record.info.run_id, record.info.experiment_id
+    if isinstance(record, LoggedModelRecord):
+        return Kind.LOGGED_MODEL, record.info.model_id, record.info.experiment_id
+    if isinstance(record, TraceRecord):
+        return Kind.TRACE, record.info.trace_id, record.experiment_id
+    kind = Kind.PROMPT if isinstance(record, PromptRecord) else Kind.REGISTERED_MODEL
+    return kind, record.name, None

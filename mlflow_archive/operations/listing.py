@@ -1,0 +1,188 @@
+"""What an archive holds, as values for a printer: the overview, the objects of a kind, one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mlflow_archive.archive.reader import ArchiveReader, PlacedSection
+from mlflow_archive.errors import NotFoundError, UsageError
+from mlflow_archive.operations.ends import archive_source
+from mlflow_archive.operations.selecting import parse_kind
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
+from mlflow_archive.spec.manifest import Manifest
+from mlflow_archive.spec.object import IndexEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object.
+
+    Attributes:
+        id: Its id.
+        name: What a person calls it; the id where it has no name of its own.
+        state: Status and life-cycle in a word or two.
+        time_ms: Creation or start, milliseconds since the epoch; None if the source did not tell.
+        size_bytes: Bytes of everything that belongs to it, without what stands below it.
+        files: How many files it has.
+        below: Kind word -> how many objects stand below it; only experiments have some.
+        below_bytes: Bytes of these.
+    """
+
+    id: str
+    name: str
+    state: str
+    time_ms: int | None
+    size_bytes: int
+    files: int
+    below: Mapping[str, int]
+    below_bytes: int
+
+    def to_json(self) -> JSONObject:
+        """Return the row as a JSON object."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "time_ms": self.time_ms,
+            "size_bytes": self.size_bytes,
+            "files": self.files,
+            "below": dict(self.below),
+            "below_bytes": self.below_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SectionRows:
+    """All objects of one kind at the root, in a workspace, or below one experiment; ``rows`` sorted by id."""
+
+    kind: Kind
+    workspace: str | None
+    experiment: Row | None
+    count: int
+    size_bytes: int
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> JSONObject:
+        """Return the section as a JSON object."""
+        return {
+            "kind": self.kind.value,
+            "workspace": self.workspace,
+            "experiment_id": self.experiment.id if self.experiment else None,
+            "experiment": self.experiment.name if self.experiment else None,
+            "count": self.count,
+            "size_bytes": self.size_bytes,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An archive, or the asked part of it."""
+
+    url: str
+    root_digest: str
+    manifest: Manifest
+    sections: tuple[SectionRows, ...]
+
+    def to_json(self) -> JSONObject:
+        """Return the listing as one JSON object; of the manifest, everything but its sections and files."""
+        manifest = self.manifest.to_json()
+        return {
+            "url": self.url,
+            "root_digest": self.root_digest,
+            "manifest": {name: value for name, value in manifest.items() if name not in ("sections", "files")},
+            "sections": [section.to_json() for section in self.sections],
+        }
+
+
+def ls(
+    url: str,
+    *,
+    kind: str | None = None,
+    experiment: str | None = None,
+    storage_options: Mapping[str, object] | None = None,
+) -> Listing:
+    """List what an archive holds; only indexes are read, no object. See `mlflow_archive.api.ls`."""
+    wanted = None if kind is None else parse_kind(kind)
+    if experiment is not None and wanted is not None and wanted not in IN_EXPERIMENT:
+        raise UsageError(f"No {wanted} stands below an experiment; leave the experiment out.")
+    with archive_source(url, storage_options=storage_options) as reader:
+        return Listing(
+            url=url,
+            root_digest=reader.root_digest,
+            manifest=reader.manifest,
+            sections=tuple(
+                SectionRows(
+                    kind=placed.section.kind,
+                    workspace=placed.section.workspace,
+                    experiment=_row(placed.experiment) if placed.experiment else None,
+                    count=placed.section.count,
+                    size_bytes=placed.section.total_bytes,
+                    rows=tuple(_row(entry) for entry in reader.entries(placed.section)),
+                )
+                for placed in _sections(reader, wanted, experiment)
+            ),
+        )
+
+
+def show(
+    url: str, name: str, *, kind: str | None = None, storage_options: Mapping[str, object] | None = None
+) -> JSONObject:
+    """Return the document of the object with this id or name; see `mlflow_archive.api.show`.
+
+    An id wins over names.
+    """
+    wanted = None if kind is None else parse_kind(kind)
+    with archive_source(url, storage_options=storage_options) as reader:
+        by_id: list[tuple[Kind, IndexEntry]] = []
+        by_name: list[tuple[Kind, IndexEntry]] = []
+        for placed in reader.sections(wanted):
+            for entry in reader.entries(placed.section):
+                if entry.id == name:
+                    by_id.append((placed.section.kind, entry))
+                elif entry.name == name:
+                    by_name.append((placed.section.kind, entry))
+        found = by_id or by_name
+        if not found:
+            raise NotFoundError(
+                f"No {wanted or 'object'} in {url} has the id or name {name!r}; try ls."
+            )
+        if len(found) > 1:
+            candidates = ", ".join(f"{kind} {entry.id}" for kind, entry in found[:10])
+            more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+            raise UsageError(f"{name!r} is the name of {candidates}{more}; name one by its id, or its kind as well.")
+        return reader.document(found[0][1]).to_json()
+
+
+def _sections(reader: ArchiveReader, kind: Kind | None, experiment: str | None) -> Iterator[PlacedSection]:
+    """Yield the sections of the overview (the root's), of a kind, or below an experiment."""
+    found = experiment is None
+    if experiment is not None:
+        found = any(experiment in (entry.id, entry.name) for entry in reader.experiments())
+    if not found:
+        raise NotFoundError(f"There is no experiment with the id or name {experiment!r}; ls shows what is there.")
+    for placed in reader.sections(kind):
+        above = placed.experiment
+        if experiment is not None:
+            if above is not None and experiment in (above.id, above.name):
+                yield placed
+        elif kind is not None or above is None:
+            yield placed
+
+
+def _row(entry: IndexEntry) -> Row:
+    below: dict[str, int] = {}
+    for child in entry.children:
+        below[child.kind.value] = below.get(child.kind.value, 0) + child.count
+    return Row(
+        id=entry.id,
+        name=entry.name or entry.id,
+        state=entry.state or "",
+        time_ms=entry.time_ms,
+        size_bytes=entry.total_bytes,
+        files=entry.blobs,
+        below=below,
+        below_bytes=sum(child.total_bytes for child in entry.children),
+    )
