@@ -29,6 +29,8 @@ class ServerClient(Protocol):
     """True if the server's local artifact paths are paths of this machine."""
     invented_experiment_ids: frozenset[str]
     """Experiments that are only in our copy of a store, made by MLflow on opening it; the store itself has none."""
+    artifact_roots: Mapping[str, str]
+    """Beginnings of artifact addresses that lead to folders of this machine, as far as the client knows."""
 
     @property
     def request_count(self) -> int:

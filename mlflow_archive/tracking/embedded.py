@@ -36,9 +36,8 @@ class EmbeddedClient(HttpClient):
 
     Attributes:
         invented_experiment_ids: Experiments that MLflow made when it opened our copy; the original has none of them.
-        folder: Where the database is; relative artifact paths begin here.
-        artifacts_destination: The folder behind ``mlflow-artifacts:`` addresses, None if there is none: what
-            ``mlflow server`` makes beside its database.
+        artifact_roots: Relative paths begin where the database is. Behind ``mlflow-artifacts:`` is the folder that
+            ``mlflow server`` makes beside its database, if it is there.
     """
 
     local = True
@@ -61,9 +60,8 @@ class EmbeddedClient(HttpClient):
             UnavailableError: It cannot be read, or the server did not come up.
         """
         path = path.absolute()
-        self.folder = path.parent
-        destination = self.folder / "mlartifacts"
-        self.artifacts_destination = destination if destination.is_dir() else None
+        self._folder = path.parent
+        self.artifact_roots = _artifact_roots(self._folder)
         facts = _facts(path, read_only=read_only)
         self._scratch = _private_folder(work_directory)
         self._end_scratch = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
@@ -102,14 +100,21 @@ class EmbeddedClient(HttpClient):
             # The token guards better, and no browser is meant to come.
             MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE="true",
             _MLFLOW_SERVER_FILE_STORE=f"sqlite:///{database}",
-            _MLFLOW_SERVER_ARTIFACT_ROOT=str((self._scratch if read_only else self.folder) / "mlruns"),
+            _MLFLOW_SERVER_ARTIFACT_ROOT=str((self._scratch if read_only else self._folder) / "mlruns"),
         )
         if facts is not None and facts.workspaces:
             environment["MLFLOW_ENABLE_WORKSPACES"] = "true"
-        if self.artifacts_destination is not None:
+        destination = self.artifact_roots.get("mlflow-artifacts:/")
+        if destination is not None:
             environment["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
-            environment["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = str(self.artifacts_destination)
+            environment["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = destination
         return environment
+
+
+def _artifact_roots(folder: Path) -> dict[str, str]:
+    roots = {"./": str(folder), "mlruns": str(folder / "mlruns"), "mlartifacts": str(folder / "mlartifacts")}
+    destination = folder / "mlartifacts"
+    return {**roots, "mlflow-artifacts:/": str(destination)} if destination.is_dir() else roots
 
 
 def _facts(path: Path, *, read_only: bool) -> DatabaseFacts | None:

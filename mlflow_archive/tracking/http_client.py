@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import requests
 from packaging.version import InvalidVersion, Version
@@ -32,6 +33,7 @@ class HttpClient:
     """Speaks REST with one server. See `ServerClient` for what its methods promise."""
 
     invented_experiment_ids: frozenset[str] = frozenset()
+    artifact_roots: Mapping[str, str] = MappingProxyType({})
     local = False
 
     def __init__(self, uri: str, sender: Sender, *, parallelism: int, policy: RetryPolicy | None = None) -> None:

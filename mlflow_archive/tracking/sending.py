@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from mlflow_archive.errors import MlflowArchiveError, UsageError
+from mlflow_archive.errors import UsageError
 
 #: Query parameters, in the two forms that `requests` takes.
 Params = Mapping[str, object] | Sequence[tuple[str, str]]
@@ -180,13 +180,11 @@ def _workspace_in_environment() -> bool:
 
 
 def _cause(error: BaseException) -> Exception:
-    """Return what really went wrong below an exception of MLflow's."""
+    """Return what really went wrong below an exception of MLflow's: what the request or its body raised."""
     inner: BaseException | None = error.__cause__ or error.__context__
-    while inner is not None:
-        if isinstance(inner, (requests.RequestException, MlflowArchiveError)):
-            return inner
-        inner = inner.__cause__ or inner.__context__
-    return UsageError(f"MLflow could not send the request: {error}", code="client")
+    if inner is None:
+        return UsageError(f"MLflow could not send the request: {error}", code="client")
+    return inner if isinstance(inner, Exception) else RuntimeError("the request was interrupted")
 
 
 class _QuickConnection(HTTPConnection):

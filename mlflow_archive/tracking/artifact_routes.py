@@ -1,0 +1,159 @@
+"""From an artifact URI to the way that leads there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mlflow_archive.errors import UnavailableError, UsageError
+from mlflow_archive.tracking.artifact_contract import ArtifactOwner
+from mlflow_archive.tracking.client import ServerClient
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+_PROXY_ANCHOR = "/api/2.0/mlflow-artifacts/artifacts/"
+#: Addresses that mean something to the server alone.
+_SERVER_ONLY = ("models", "runs", "dbfs", "databricks", "databricks-uc", "uc")
+
+
+class Way(Enum):
+    """How files are reached."""
+
+    LOCAL = "local"
+    """A folder of this machine."""
+    SHARED = "shared"
+    """A folder that the server and this machine seem to share."""
+    STORE = "store"
+    """An object store, straight."""
+    PROXY = "proxy"
+    """The server's artifact proxy."""
+    SERVER = "server"
+    """The server's reading by run or model id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where files are: ``path`` is the local path, the key in the store ``root``, or the path at the proxy."""
+
+    way: Way
+    path: str = ""
+    root: str = ""
+    mapped: bool = False
+
+
+class Routes:
+    """Knows the operator's mappings and what the client can reach."""
+
+    def __init__(self, client: ServerClient, roots: Mapping[str, str]) -> None:
+        """Check the mappings; those of the operator win over the client's."""
+        for prefix, target in roots.items():
+            if not prefix or not target:
+                raise UsageError(
+                    f"The artifact root {prefix}={target} lacks a side: write mlflow-artifacts:/=s3://bucket/root."
+                )
+        given = {_normal(prefix): target for prefix, target in roots.items()}
+        self._roots = {**{_normal(prefix): target for prefix, target in client.artifact_roots.items()}, **given}
+        self._client = client
+
+    def to(self, owner: ArtifactOwner, *, writing: bool) -> Place:
+        """Return the way to an owner's files.
+
+        Raises:
+            UsageError: No way leads there, and what to give to make one.
+        """
+        uri = _normal(owner.uri)
+        place = self._direct(uri, owner.workspace)
+        if place is not None:
+            return place
+        path = local_path(uri)
+        if path is None:
+            return Place(Way.SERVER)
+        # The server's own disk. Where it is this machine's too, that is quicker than the server and takes any name.
+        return Place(Way.SHARED, path) if _seems_shared(path, writing=writing) else Place(Way.SERVER)
+
+    def to_root(self, uri: str, workspace: str | None) -> Place | None:
+        """Return the way to an experiment's root, None if there is only the server's own."""
+        return self._direct(_normal(uri), workspace)
+
+    def _direct(self, uri: str, workspace: str | None) -> Place | None:
+        mapped = self._mapped(uri, workspace)
+        if mapped is not None:
+            return mapped
+        proxied = _proxy_path(uri)
+        if proxied is not None:
+            if self._client.local:
+                raise UnavailableError(
+                    f"Nothing here says where {uri} is kept: give --artifact-root mlflow-artifacts:/=<folder or URL>, "
+                    "the --artifacts-destination of the server that wrote it.",
+                    code="artifact_root",
+                )
+            return Place(Way.PROXY, proxied)
+        path = local_path(uri)
+        if path is not None:
+            return Place(Way.LOCAL, path) if self._client.local else None
+        scheme = urlsplit(uri).scheme.lower()
+        if scheme in _SERVER_ONLY:
+            return None
+        return _in_store(uri, mapped=False)
+
+    def _mapped(self, uri: str, workspace: str | None) -> Place | None:
+        fitting = [prefix for prefix in self._roots if _begins(uri, prefix)]
+        if not fitting:
+            return None
+        prefix = max(fitting, key=len)
+        rest = uri[len(prefix) :].strip("/")
+        if prefix == "mlflow-artifacts:/" and workspace not in (None, "default") and not rest.startswith("workspaces/"):
+            rest = f"workspaces/{workspace}/{rest}"
+        target = self._roots[prefix]
+        folder = local_path(target)
+        if folder is not None:
+            return Place(Way.LOCAL, str(Path(folder, rest)), mapped=True)
+        return _in_store(f"{target.rstrip('/')}/{rest}", mapped=True)
+
+
+def local_path(uri: str) -> str | None:
+    """Return the path that a URI means on the machine where it was written, None if it means none."""
+    match = _SCHEME.match(uri)
+    if match is None:
+        return uri
+    return unquote(urlsplit(uri).path) if match[1].lower() == "file" else None
+
+
+def _normal(uri: str) -> str:
+    """Return an address of the proxy in its shortest form; the host in it is only ever the server's own."""
+    if uri.startswith("mlflow-artifacts:"):
+        return "mlflow-artifacts:/" + urlsplit(uri).path.lstrip("/")
+    return uri
+
+
+def _begins(uri: str, prefix: str) -> bool:
+    return uri.startswith(prefix) and (prefix.endswith("/") or uri[len(prefix) : len(prefix) + 1] in ("", "/"))
+
+
+def _proxy_path(uri: str) -> str | None:
+    if uri.startswith("mlflow-artifacts:"):
+        return uri.removeprefix("mlflow-artifacts:/").strip("/")
+    if uri.startswith(("http://", "https://")) and _PROXY_ANCHOR in uri:
+        return uri.partition(_PROXY_ANCHOR)[2].strip("/")
+    return None
+
+
+def _in_store(uri: str, *, mapped: bool) -> Place:
+    """Split at the bucket, so that one connection serves all of it."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    return Place(Way.STORE, key.strip("/"), f"{scheme}://{bucket}", mapped)
+
+
+def _seems_shared(path: str, *, writing: bool) -> bool:
+    """Tell whether a path of the server's machine is one of ours too, as far as one can see from here."""
+    here = Path(path)
+    if not here.is_absolute():
+        return False
+    # <root>/<experiment>/<run>/artifacts: a new run's folders are yet to be made.
+    return here.is_dir() or (
+        writing and any(parent.is_dir() for parent in list(here.parents)[:3] if parent != Path("/"))
+    )
