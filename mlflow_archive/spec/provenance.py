@@ -12,6 +12,10 @@ SOURCE_ID = PREFIX + "source_id"
 SOURCE_URI = PREFIX + "source_uri"
 #: Parent run at the source, where the parent is not at the target (lineage).
 SOURCE_PARENT_RUN_ID = PREFIX + "source_parent_run_id"
+#: Run at the source that made a logged model or a model version, where that run is not at the target (lineage).
+SOURCE_RUN_ID = PREFIX + "source_run_id"
+#: Where a model version's files were at the source, where the target's registry could not take that place.
+SOURCE_LOCATION = PREFIX + "source_location"
 #: On an object whose restore has begun and not ended; deleted when it is whole.
 INCOMPLETE = PREFIX + "incomplete"
 #: On a model version made only to keep a gap in the numbers, deleted at once.

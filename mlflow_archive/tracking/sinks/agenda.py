@@ -21,17 +21,17 @@ class Stage(IntEnum):
 
     LINK = 0
     """Runs and logged models are there: parents, inputs, outputs, descriptions of models."""
-    REMOVE = 1
+    REGISTER = 1
+    """All registered models are there: model versions made from versions of other models."""
+    REMOVE = 2
     """The registry is there: delete the runs and models that are deleted at the source, before any trace comes,
     because deleting a run deletes assessments."""
-    CONNECT = 2
-    """Everything is there: what traces and datasets say about each other."""
     CLOSE = 3
     """Last of all: delete the experiments that are deleted at the source."""
 
 
 #: The first kind that comes after a stage.
-_BEFORE = {Stage.LINK: Kind.REGISTERED_MODEL, Stage.REMOVE: Kind.TRACE}
+_BEFORE = {Stage.LINK: Kind.REGISTERED_MODEL, Stage.REGISTER: Kind.TRACE, Stage.REMOVE: Kind.TRACE}
 _RANK = {kind: rank for rank, kind in enumerate(KIND_ORDER)}
 
 

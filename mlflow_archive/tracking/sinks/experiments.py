@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import cast
@@ -16,6 +16,7 @@ from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.sinks.agenda import Stage
 from mlflow_archive.tracking.sinks.context import SinkContext, attempt, own_tags, rows, tag_list, tag_map, text
+from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _DEFAULT_ID = "0"
@@ -56,7 +57,7 @@ class Experiments:
             known = self._known(key.workspace)
             found = known.get(wanted)
             if found is not None and self._context.if_exists is IfExists.DUPLICATE and found.id != _DEFAULT_ID:
-                wanted, found = free_name(record.name, wanted, lambda name: name in known), None
+                wanted, found = free_name(wanted, lambda name: name in known), None
             if found is not None:
                 return self._take(key, record, found)
             return self._create(key, record, wanted)
@@ -184,17 +185,6 @@ class Experiments:
             return ()
 
         self._context.agenda.later(Stage.CLOSE, key, delete)
-
-
-def free_name(original: str, wanted: str, taken: Callable[[str], bool], mark: str = " (restored{})") -> str:
-    """Return a name for a second object that is not taken."""
-    base = wanted if wanted != original else original
-    number = 1
-    while True:
-        name = base + mark.format("" if number == 1 else f" {number}")
-        if not taken(name):
-            return name
-        number += 1
 
 
 def _target(entry: JSONObject) -> TargetExperiment:

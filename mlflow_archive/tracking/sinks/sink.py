@@ -14,7 +14,9 @@ from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.idmap import IdMap
 from mlflow_archive.tracking.sinks.context import SinkContext, unsupported
 from mlflow_archive.tracking.sinks.experiments import Experiments
+from mlflow_archive.tracking.sinks.logged_models import LoggedModels
 from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
+from mlflow_archive.tracking.sinks.registered_models import RegisteredModels
 from mlflow_archive.tracking.sinks.runs import Runs
 from mlflow_archive.tracking.sinks.uploading import Uploader
 
@@ -76,7 +78,15 @@ class MlflowSink:
         self._context = SinkContext(client, self._uploader, options, watcher, parallelism)
         experiments = Experiments(self._context)
         self._runs = Runs(self._context, experiments)
-        self._kinds: dict[Kind, KindSink] = {Kind.EXPERIMENT: experiments, Kind.RUN: self._runs}
+        self._logged_models = LoggedModels(self._context, experiments)
+        registered_models = RegisteredModels(self._context)
+        self._kinds: dict[Kind, KindSink] = {
+            Kind.EXPERIMENT: experiments,
+            Kind.RUN: self._runs,
+            Kind.LOGGED_MODEL: self._logged_models,
+            Kind.REGISTERED_MODEL: registered_models,
+            Kind.PROMPT: registered_models,
+        }
 
     @property
     def ids(self) -> IdMap:
@@ -102,6 +112,8 @@ class MlflowSink:
         """Forget what was listed for the objects of this scope."""
         if scope.kind is Kind.RUN:
             self._runs.close_scope(scope)
+        elif scope.kind is Kind.LOGGED_MODEL:
+            self._logged_models.close_scope(scope)
 
     def finish(self, account: Account) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Make the links that are left, delete what is deleted at the source; return what did not come out right."""

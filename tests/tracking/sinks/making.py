@@ -166,3 +166,25 @@ def run(id: str, experiment_id: str, **fields: object) -> Item:
     }
     record = {"info": info, **fields}
     return item(Kind.RUN, id, record, experiment_id=experiment_id, files=files, parts=parts)  # type: ignore[arg-type]
+
+
+def logged_model(id: str, experiment_id: str, **fields: object) -> Item:
+    files = fields.pop("files", None)
+    info = {
+        "model_id": id,
+        "experiment_id": experiment_id,
+        "name": "classifier",
+        "artifact_uri": f"mlflow-artifacts:/{experiment_id}/models/{id}/artifacts",
+        "status": "LOGGED_MODEL_READY",
+        "model_type": "sklearn",
+        **fields.pop("info", {}),  # type: ignore[dict-item]
+    }
+    record = {"info": info, **fields}
+    return item(Kind.LOGGED_MODEL, id, record, experiment_id=experiment_id, files=files)  # type: ignore[arg-type]
+
+
+def registered_model(name: str, versions: list[dict], kind: Kind = Kind.REGISTERED_MODEL, **fields: object) -> Item:
+    files = fields.pop("files", None)
+    role = fields.pop("role", "artifacts")
+    record = {"name": name, "versions": versions, **fields}
+    return item(kind, name, record, name=name, files=files, role=role)  # type: ignore[arg-type]

@@ -1,0 +1,238 @@
+"""Logged models: made, filled, finished with their status, their metrics attributed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import cast
+
+from mlflow_archive.errors import UsageError
+from mlflow_archive.spec import provenance
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.records.logged_model import LoggedModelRecord
+from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Scope, Status
+from mlflow_archive.tracking.artifacts import ArtifactOwner
+from mlflow_archive.tracking.rewriting import MODEL_VERSIONS, rewrite_model_versions
+from mlflow_archive.tracking.sinks.agenda import Stage
+from mlflow_archive.tracking.sinks.batches import BatchLogger
+from mlflow_archive.tracking.sinks.context import (
+    SinkContext,
+    attempt,
+    child,
+    own_tags,
+    rows,
+    tag_list,
+    tag_map,
+    text,
+    unsupported,
+)
+from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
+from mlflow_archive.tracking.sinks.options import IfExists
+
+_PARAMS_PER_CALL = 100
+_STATUS = {"LOGGED_MODEL_READY": 2, "LOGGED_MODEL_UPLOAD_FAILED": 3}
+#: A deleted logged model is in no listing; the experiment remembers it by a tag with the model's id behind this.
+_DELETED_MODEL = provenance.PREFIX + "deleted_model."
+
+
+@dataclass
+class _Known:
+    id: str
+    root: str
+    incomplete: bool
+    deleted: bool = False
+
+
+class LoggedModels:
+    """Writes logged models."""
+
+    def __init__(self, context: SinkContext, experiments: Experiments) -> None:
+        """Ask nothing yet; the models of a target experiment are listed when the first one for it comes."""
+        self._context = context
+        self._experiments = experiments
+        self._known: dict[str, dict[str, _Known]] = {}
+        self._lock = Lock()
+
+    def write(self, item: Item) -> Outcome:
+        """Create a logged model and fill it, or take the one that is there."""
+        key = item.key
+        if not self._context.client.at_least("3.0.0"):
+            return unsupported(
+                item, f"MLflow {self._context.client.version} has no logged models (3.0 and later have)."
+            )
+        target = self._experiments.target(key)
+        found = None
+        if self._context.if_exists is not IfExists.DUPLICATE:
+            found = self._in(target, key.workspace).get(key.id)
+        if found is not None and not found.incomplete:
+            return self._take(item, found)
+        if self._context.options.dry_run:
+            return self._context.plan(key)
+        content = item.load()
+        record = cast("LoggedModelRecord", content.record)
+        target = self._experiments.awake(key)
+        if found is None:
+            owner = self._create(key, record, target)
+        else:
+            owner = ArtifactOwner(Kind.LOGGED_MODEL, found.id, found.root, key.workspace)
+        self._context.ids.add(Kind.LOGGED_MODEL, key.id, owner.id, owner.uri)
+        return self._fill(key, content, owner, target, resumed=found is not None)
+
+    def close_scope(self, scope: Scope) -> None:
+        """Forget what was at the target in this experiment."""
+        with self._lock:
+            self._known.pop(scope.experiment_id or "", None)
+
+    def _in(self, target: TargetExperiment, workspace: str | None) -> dict[str, _Known]:
+        if target.fresh:
+            return {}
+        with self._lock:
+            if target.id not in self._known:
+                known = {
+                    name.removeprefix(_DELETED_MODEL): _Known(value, "", incomplete=False, deleted=True)
+                    for name, value in target.tags.items()
+                    if name.startswith(_DELETED_MODEL)
+                }
+                body: JSONObject = {"experiment_ids": [target.id], "max_results": 500}
+                for entry in self._context.pages("logged-models/search", body, "models", workspace=workspace):
+                    info, tags = child(entry, "info"), tag_map(rows(child(entry, "info"), "tags"))
+                    model = _Known(text(info, "model_id"), text(info, "artifact_uri"), provenance.INCOMPLETE in tags)
+                    known.setdefault(model.id, model)
+                    known[tags.get(provenance.SOURCE_ID, model.id)] = model
+                self._known[target.id] = known
+            return self._known[target.id]
+
+    def _take(self, item: Item, found: _Known) -> Outcome:
+        key = item.key
+        outcome = self._context.existing(key, found.id)
+        self._context.ids.add(Kind.LOGGED_MODEL, key.id, found.id, found.root or None)
+        if self._context.if_exists is not IfExists.UPDATE or self._context.options.dry_run or found.deleted:
+            return outcome
+        record = cast("LoggedModelRecord", item.load().record)
+        owner = ArtifactOwner(Kind.LOGGED_MODEL, found.id, found.root, key.workspace)
+        losses = [*self._set_tags(key, owner, own_tags(record.tags)), *self._finalize(key, record, owner)]
+        return Outcome(key, Status.STORED, reason="updated", target_id=found.id, losses=tuple(losses))
+
+    def _create(self, key: ObjectKey, record: LoggedModelRecord, target: TargetExperiment) -> ArtifactOwner:
+        info = record.info
+        source_run = self._context.ids.get(Kind.RUN, info.source_run_id)
+        tags = self._context.provenance(key.id, incomplete=True)
+        if info.source_run_id and source_run is None:
+            tags[provenance.SOURCE_RUN_ID] = info.source_run_id
+        body: JSONObject = {"experiment_id": target.id, "tags": list(tag_list(tags))}
+        for name, value in (("name", info.name), ("model_type", info.model_type), ("source_run_id", source_run)):
+            if value:
+                body[name] = value
+
+        def find() -> JSONObject | None:
+            query: JSONObject = {
+                "experiment_ids": [target.id],
+                "filter": f"tags.`{provenance.SOURCE_ID}` = '{key.id}'",
+                "max_results": 1,
+            }
+            models = rows(self._context.post("logged-models/search", query, workspace=key.workspace), "models")
+            return {"model": models[0]} if models else None
+
+        answer = self._context.create("logged-models", body, workspace=key.workspace, find=find)
+        made = child(child(answer, "model"), "info")
+        return ArtifactOwner(Kind.LOGGED_MODEL, text(made, "model_id"), text(made, "artifact_uri"), key.workspace)
+
+    def _fill(
+        self, key: ObjectKey, content: Content, owner: ArtifactOwner, target: TargetExperiment, *, resumed: bool
+    ) -> Outcome:
+        record = cast("LoggedModelRecord", content.record)
+        tags = own_tags(record.tags)
+        versions = tags.pop(MODEL_VERSIONS, None)
+        losses = [*content.losses, *self._set_tags(key, owner, tags)]
+        losses += self._log_params(key, record, owner, resumed=resumed)
+        uploaded = self._context.uploader.upload(key, content, owner)
+        losses += uploaded.losses
+        losses += self._attribute(key, record, owner)
+        losses += self._finalize(key, record, owner)
+        if uploaded.waiting:
+            again = partial(self._context.uploader.send_again, key, uploaded.waiting, owner)
+            self._context.agenda.later(Stage.LINK, key, again)
+        deleted = self._is_deleted(record)
+        self._context.agenda.later(
+            Stage.REMOVE, key, partial(self._complete, key, owner, versions, target if deleted else None)
+        ) if versions or deleted else self._unmark(owner)
+        return Outcome(key, Status.STORED, target_id=owner.id, size_bytes=uploaded.size_bytes, losses=tuple(losses))
+
+    def _set_tags(self, key: ObjectKey, owner: ArtifactOwner, tags: dict[str, str]) -> Iterator[Loss]:
+        if not tags:
+            return
+        try:
+            self._patch_tags(owner, tags)
+        except UsageError:
+            for name, value in tags.items():
+                yield from attempt(key, f"tags/{name}", partial(self._patch_tags, owner, {name: value}))
+
+    def _patch_tags(self, owner: ArtifactOwner, tags: dict[str, str]) -> None:
+        body: JSONObject = {"tags": list(tag_list(tags))}
+        self._call("PATCH", owner, "/tags", body)
+
+    def _log_params(
+        self, key: ObjectKey, record: LoggedModelRecord, owner: ArtifactOwner, *, resumed: bool
+    ) -> Iterator[Loss]:
+        params = dict(record.params)
+        if resumed:
+            # Logging a param twice is refused: send only those that are not there yet.
+            there = tag_map(rows(child(child(self._call("GET", owner), "model"), "data"), "params"))
+            params = {name: value for name, value in params.items() if name not in there}
+        entries = tag_list(params)
+        for start in range(0, len(entries), _PARAMS_PER_CALL):
+            body: JSONObject = {"model_id": owner.id, "params": list(entries[start : start + _PARAMS_PER_CALL])}
+            yield from attempt(key, "params", partial(self._call, "POST", owner, "/params", body))
+
+    def _attribute(self, key: ObjectKey, record: LoggedModelRecord, owner: ArtifactOwner) -> Iterator[Loss]:
+        """Log the model's metrics on the runs that measured them, which tells the server of the attribution."""
+        loggers: dict[str, BatchLogger] = {}
+        for metric in record.metrics:
+            run_id = text(metric, "run_id")
+            new_run = self._context.ids.get(Kind.RUN, run_id)
+            if new_run is None:
+                reason = f"The metric {metric.get('key')!r} of this model was measured by the run {run_id}, "
+                yield key.lost("not_found", reason + "which is not at the target.", path=f"metrics/{metric.get('key')}")
+                continue
+            logger = loggers.setdefault(new_run, BatchLogger(self._context, key, new_run))
+            logger.add("metrics", {**metric, "run_id": new_run, "model_id": owner.id})
+        for logger in loggers.values():
+            logger.flush()
+            yield from logger.losses
+
+    def _finalize(self, key: ObjectKey, record: LoggedModelRecord, owner: ArtifactOwner) -> Iterator[Loss]:
+        status = _STATUS.get(record.info.status or "")
+        if status is not None:
+            body: JSONObject = {"model_id": owner.id, "status": status}
+            yield from attempt(key, "status", partial(self._call, "PATCH", owner, "", body))
+
+    def _is_deleted(self, record: LoggedModelRecord) -> bool:
+        return bool((record.info.model_extra or {}).get("lifecycle_stage") == "deleted") or bool(
+            (record.model_extra or {}).get("lifecycle_stage") == "deleted"
+        )
+
+    def _complete(
+        self, key: ObjectKey, owner: ArtifactOwner, versions: str | None, delete_in: TargetExperiment | None
+    ) -> Iterator[Loss]:
+        if versions:
+            rewritten = rewrite_model_versions(versions, self._context.ids)
+            yield from self._set_tags(key, owner, {MODEL_VERSIONS: rewritten})
+        if delete_in is None:
+            self._unmark(owner)
+            return
+        tag: JSONObject = {"experiment_id": delete_in.id, "key": _DELETED_MODEL + key.id, "value": owner.id}
+        self._context.post("experiments/set-experiment-tag", tag, workspace=key.workspace)
+        self._unmark(owner)
+        self._call("DELETE", owner)
+
+    def _unmark(self, owner: ArtifactOwner) -> None:
+        key = ObjectKey(Kind.LOGGED_MODEL, owner.id)
+        next(attempt(key, "tags", partial(self._call, "DELETE", owner, f"/tags/{provenance.INCOMPLETE}")), None)
+
+    def _call(self, method: str, owner: ArtifactOwner, below: str = "", body: JSONObject | None = None) -> JSONObject:
+        path = f"/api/2.0/mlflow/logged-models/{owner.id}{below}"
+        return self._context.client.call(method, path, body=body, workspace=owner.workspace)

@@ -1,0 +1,217 @@
+"""Versions of registered models and prompts: the same numbers as at the source, and sources that hold at the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from mlflow_archive.errors import ConflictError, NotFoundError, UnsupportedError, UsageError
+from mlflow_archive.spec import provenance
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.records.registered_model import ModelVersion
+from mlflow_archive.stream import Blob, Content, ObjectKey
+from mlflow_archive.tracking.artifacts import ArtifactOwner
+from mlflow_archive.tracking.rewriting import owner_in, rewrite_location, rewrite_run_link
+from mlflow_archive.tracking.sinks.context import SinkContext, attempt, child, own_tags, tag_list, text
+
+#: Files of versions that are in no run or logged model of the target live in runs of this experiment.
+CARRIER_EXPERIMENT = "Files of restored model versions"
+_REFUSALS = (UsageError, NotFoundError, UnsupportedError)
+
+
+@dataclass
+class Place:
+    """Where a version's files are at the target, and what made it."""
+
+    source: str
+    run_id: str | None
+    model_id: str | None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Versions:
+    """Creates the versions of one registered model, in ascending order."""
+
+    def __init__(self, context: SinkContext, key: ObjectKey, name: str, content: Content) -> None:
+        """Create versions of the model called ``name`` at the target; asks nothing yet."""
+        self._context = context
+        self._key = key
+        self._name = name
+        self._content = content
+        self._newest = 0
+        self.size_bytes = 0
+
+    def existing(self) -> set[int]:
+        """Return the numbers that the target has; deleted ones are in no listing."""
+        quoted = self._name.replace("'", "''") if "'" in self._name else self._name
+        # A search without the tag leaves prompts out.
+        prompts = " AND tag.`mlflow.prompt.is_prompt` = 'true'" if self._key.kind is Kind.PROMPT else ""
+        params: JSONObject = {"filter": f"name='{quoted}'{prompts}", "max_results": 200}
+        listed = self._context.pages(
+            "model-versions/search", params, "model_versions", workspace=self._key.workspace, method="GET"
+        )
+        return {int(text(entry, "version")) for entry in listed}
+
+    def create(self, version: ModelVersion, last: int | None) -> Iterator[Loss]:
+        """Create one version with its number, and bring its stage along.
+
+        Args:
+            version: The version at the source.
+            last: The highest number the model ever had, None if that is not known (deleted numbers are hidden).
+
+        Yields:
+            A loss if the number is taken, or if the version cannot stand on its source.
+        """
+        place, losses = self._place(version)
+        yield from losses
+        if last is not None:
+            for _ in range(last + 1, version.version):
+                self._drop(self._send(self._filler()))
+        made, refused = self._send_somehow(version, place)
+        yield from refused
+        while made < version.version:
+            # A number the target has used up before, or a gap at the source: the next one, please.
+            self._drop(made)
+            made = self._send(self._body(version, place))
+        if made > version.version:
+            self._drop(made)
+            reason = f"The target has used up the number {version.version} of {self._name!r}; it would become {made}."
+            yield self._key.lost("conflict", reason, path=f"versions/{version.version}")
+            return
+        if version.current_stage and version.current_stage != "None":
+            body: JSONObject = {"name": self._name, "version": str(made), "stage": version.current_stage}
+            body["archive_existing_versions"] = False
+            post = partial(self._context.post, "model-versions/transition-stage", body, workspace=self._key.workspace)
+            yield from attempt(self._key, f"versions/{made}/stage", post)
+
+    def update(self, version: ModelVersion) -> Iterator[Loss]:
+        """Overwrite description, tags and stage of a version that is there."""
+        number, workspace = str(version.version), self._key.workspace
+        body: JSONObject = {"name": self._name, "version": number, "description": version.description or ""}
+        patch = partial(self._context.client.call, "PATCH", "/api/2.0/mlflow/model-versions/update")
+        yield from attempt(self._key, f"versions/{number}/description", partial(patch, body=body, workspace=workspace))
+        for name, value in own_tags(version.tags).items():
+            tag: JSONObject = {"name": self._name, "version": number, "key": name, "value": value}
+            post = partial(self._context.post, "model-versions/set-tag", tag, workspace=workspace)
+            yield from attempt(self._key, f"versions/{number}/tags/{name}", post)
+        if version.current_stage:
+            stage: JSONObject = {"name": self._name, "version": number, "stage": version.current_stage}
+            stage["archive_existing_versions"] = False
+            post = partial(self._context.post, "model-versions/transition-stage", stage, workspace=workspace)
+            yield from attempt(self._key, f"versions/{number}/stage", post)
+
+    def _place(self, version: ModelVersion) -> tuple[Place, list[Loss]]:
+        ids = self._context.ids
+        place = Place(
+            rewrite_location(version.source or "", ids),
+            ids.get(Kind.RUN, version.run_id),
+            ids.get(Kind.LOGGED_MODEL, version.model_id),
+        )
+        if version.run_id and place.run_id is None:
+            place.tags[provenance.SOURCE_RUN_ID] = version.run_id
+        role = f"versions/{version.version}/artifacts"
+        own = [blob for blob in self._content.blobs() if isinstance(blob, Blob) and blob.role == role]
+        if not own:
+            if place.run_id is None and place.model_id is None and (owner := owner_in(version.source or "")):
+                place.run_id = ids.get(Kind.RUN, owner)
+            return place, []
+        carrier, losses = self._carry(version, own)
+        place.tags[provenance.SOURCE_LOCATION] = version.source or ""
+        return Place(carrier.uri, carrier.id, None, place.tags), losses
+
+    def _carry(self, version: ModelVersion, blobs: list[Blob]) -> tuple[ArtifactOwner, list[Loss]]:
+        """Upload a version's own files into a run made for them."""
+        workspace = self._key.workspace
+        try:
+            answer = self._context.client.call(
+                "GET",
+                "/api/2.0/mlflow/experiments/get-by-name",
+                params={"experiment_name": CARRIER_EXPERIMENT},
+                workspace=workspace,
+            )
+            experiment_id = text(child(answer, "experiment"), "experiment_id")
+        except NotFoundError:
+            experiment_id = self._make_carrier_experiment()
+        body: JSONObject = {"experiment_id": experiment_id, "run_name": f"{self._name} {version.version}"}
+        body["tags"] = list(tag_list(self._context.provenance(f"{self._key.id}/{version.version}")))
+        made = child(child(self._context.post("runs/create", body, workspace=workspace), "run"), "info")
+        owner = ArtifactOwner(Kind.RUN, text(made, "run_id"), text(made, "artifact_uri"), workspace)
+        uploaded = self._context.uploader.upload_blobs(self._key, blobs, owner)
+        self.size_bytes += uploaded.size_bytes
+        end: JSONObject = {"run_id": owner.id, "status": "FINISHED", "end_time": made.get("start_time")}
+        self._context.post("runs/update", end, workspace=workspace)
+        return owner, uploaded.losses
+
+    def _make_carrier_experiment(self) -> str:
+        body: JSONObject = {"name": CARRIER_EXPERIMENT}
+        try:
+            return text(self._context.post("experiments/create", body, workspace=self._key.workspace), "experiment_id")
+        except ConflictError:
+            # Another thread was quicker.
+            answer = self._context.client.call(
+                "GET",
+                "/api/2.0/mlflow/experiments/get-by-name",
+                params={"experiment_name": CARRIER_EXPERIMENT},
+                workspace=self._key.workspace,
+            )
+            return text(child(answer, "experiment"), "experiment_id")
+
+    def _send_somehow(self, version: ModelVersion, place: Place) -> tuple[int, list[Loss]]:
+        """Create the version at its place, or without its files where the target refuses the place."""
+        try:
+            return self._send(self._body(version, place)), []
+        except _REFUSALS as error:
+            refusal = error
+        place.tags[provenance.SOURCE_LOCATION] = version.source or ""
+        # A scheme of its own: the registry keeps it and nothing can mistake it for files.
+        place.source, place.model_id = f"mlflow-archive:/{self._name}/{version.version}".replace("//", "/"), None
+        reason = (
+            f"The target refuses the source of version {version.version} ({refusal}); it is kept without its files."
+        )
+        loss = self._key.lost("source", reason, path=f"versions/{version.version}/source")
+        return self._send(self._body(version, place)), [loss]
+
+    def _body(self, version: ModelVersion, place: Place) -> JSONObject:
+        tags = own_tags(version.tags) | place.tags
+        body: JSONObject = {"name": self._name, "source": place.source}
+        optional = (
+            ("run_id", place.run_id),
+            ("model_id", place.model_id if self._context.client.at_least("3.0.0") else None),
+            ("run_link", rewrite_run_link(version.run_link, self._context.ids) if version.run_link else None),
+            ("description", version.description),
+        )
+        for name, value in optional:
+            if value:
+                body[name] = value
+        if tags:
+            body["tags"] = list(tag_list(tags))
+        return body
+
+    def _filler(self) -> JSONObject:
+        """Return the body of a version that only uses up a number."""
+        body: JSONObject = {"name": self._name, "source": "mlflow-archive:/gap"}
+        tags = {provenance.GAP: "true"}
+        if self._key.kind is Kind.PROMPT:
+            body["source"] = "dummy-source"
+            tags |= {"mlflow.prompt.is_prompt": "true", "mlflow.prompt.text": ""}
+        body["tags"] = list(tag_list(tags))
+        return body
+
+    def _send(self, body: JSONObject) -> int:
+        """Create a version and return its number."""
+
+        def find() -> JSONObject | None:
+            newest = max(self.existing(), default=0)
+            return {"model_version": {"version": newest}} if newest > self._newest else None
+
+        answer = self._context.create("model-versions/create", body, workspace=self._key.workspace, find=find)
+        self._newest = int(text(child(answer, "model_version"), "version"))
+        return self._newest
+
+    def _drop(self, number: int) -> None:
+        body: JSONObject = {"name": self._name, "version": str(number)}
+        path = "/api/2.0/mlflow/model-versions/delete"
+        self._context.client.call("DELETE", path, body=body, workspace=self._key.workspace)
