@@ -16,6 +16,7 @@ from mlflow_archive.spec.canonical import JSONObject, parse_object
 from mlflow_archive.spec.layout import MANIFEST, MARKER
 from mlflow_archive.spec.manifest import Manifest, Marker
 from mlflow_archive.spec.version import FORMAT, READ_FEATURES, SPEC_MAJOR, SPEC_VERSION
+from mlflow_archive.storage.hashing import sha256_of
 from mlflow_archive.storage.store import Store
 
 #: A marker is a few hundred bytes.
@@ -32,7 +33,12 @@ def read_marker(store: Store) -> Marker:
         IntegrityError: It is not a marker of this format (E001, E002, E015).
         UnsupportedError: A greater major version (E002), a feature or a container this version does not know (E004).
     """
-    value = parse_object(store.read_all(MARKER, limit_bytes=_MARKER_LIMIT_BYTES), MARKER)
+    return _read_marker(store)[0]
+
+
+def _read_marker(store: Store) -> tuple[Marker, bytes]:
+    data = store.read_all(MARKER, limit_bytes=_MARKER_LIMIT_BYTES)
+    value = parse_object(data, MARKER)
     if value.get("format") != FORMAT:
         raise _broken("E001", f"its format is {value.get('format')!r} and not {FORMAT!r}")
     _require_version(value)
@@ -50,7 +56,7 @@ def read_marker(store: Store) -> Marker:
             "mlflow-archive (E004).",
             code="feature",
         )
-    return marker
+    return marker, data
 
 
 def read_commit(store: Store) -> tuple[Marker, Manifest, bytes]:
@@ -58,11 +64,11 @@ def read_commit(store: Store) -> tuple[Marker, Manifest, bytes]:
 
     Raises:
         NotAnArchiveError: Nothing is there, foreign files are, or a backup that was interrupted (E005).
-        IntegrityError: As `read_marker`, or the two do not belong together (E003).
+        IntegrityError: As `read_marker`, or the two do not belong together (E003, E042).
         UnsupportedError: As `read_marker`.
     """
     try:
-        marker = read_marker(store)
+        marker, marker_bytes = _read_marker(store)
     except NotFoundError as error:
         raise _no_archive(store) from error
     try:
@@ -79,6 +85,10 @@ def read_commit(store: Store) -> tuple[Marker, Manifest, bytes]:
         raise IntegrityError(
             f"{MANIFEST} is of another archive: {message} (E003).", problems=(Problem("E003", MANIFEST, message),)
         )
+    for descriptor in manifest.files:
+        if descriptor.path == MARKER and descriptor.sha256 != sha256_of(marker_bytes):
+            message = "has not the sha256 that the manifest gives it"
+            raise IntegrityError(f"{MARKER} {message} (E042).", problems=(Problem("E042", MARKER, message),))
     return marker, manifest, data
 
 
@@ -98,6 +108,12 @@ def claim(store: Store, *, resume: bool) -> Marker:
     if not resume:
         raise ConflictError(
             f"There is an interrupted backup at {store.url}: go on with it by --resume, or choose another place."
+        )
+    if marker.spec_version != SPEC_VERSION:
+        raise UnsupportedError(
+            f"The backup at {store.url} was begun in version {marker.spec_version} of the format and cannot be gone on "
+            f"with in {SPEC_VERSION}: choose another place.",
+            code="version",
         )
     store.sweep()
     return marker

@@ -14,6 +14,7 @@ from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject, parse_object
 from mlflow_archive.spec.descriptor import Descriptor
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, KIND_ORDER, Kind
+from mlflow_archive.spec.layout import document_name, object_folder
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import Manifest, Marker, SourceInfo
 from mlflow_archive.spec.object import BlobEntry, IndexEntry, ObjectDocument, PartEntry, Section
@@ -143,16 +144,16 @@ class ArchiveReader:
         """Return the document of an object, verified before it is parsed.
 
         Raises:
-            IntegrityError: It is missing or damaged, is of another object (E052), or names files outside the
+            IntegrityError: It is missing or damaged, is of another object (E034), or names files outside the
                 object's folder (E021).
         """
         path = entry.descriptor.path
         document = ObjectDocument.from_bytes(read_document(self._store, entry.descriptor), path)
-        if document.id != entry.id:
-            raise broken("E052", path, f"is the document of {document.id!r} and not of {entry.id!r}")
-        folder = path.rpartition("/")[0] + "/"
+        folder = _folder(document)
+        if document.id != entry.id or path != f"{folder}/{document_name(document.kind)}":
+            raise broken("E034", path, f"is the document of the {document.kind} {document.id!r} and stands elsewhere")
         for descriptor in _descriptors(document):
-            if not check_path(descriptor.path).startswith(folder):
+            if not check_path(descriptor.path).startswith(f"{folder}/"):
                 raise broken("E021", path, f"names {descriptor.path}, which is not below its own folder")
         return document
 
@@ -211,6 +212,9 @@ class ArchiveReader:
     def _item(self, key: ObjectKey, entry: IndexEntry, *, artifacts: bool) -> Item:
         def load() -> Content:
             document = self.document(entry)
+            stated = (document.kind, document.experiment_id, document.workspace)
+            if stated != (key.kind, key.experiment_id, key.workspace):
+                raise broken("E034", entry.descriptor.path, f"is a document that the index of the {key.kind}s names")
             return Content(
                 record=parse_record(key.kind, document.record, entry.descriptor.path),
                 parts=tuple(self._part(part) for part in document.parts),
@@ -231,6 +235,13 @@ class ArchiveReader:
             lambda: self.blob(blob.descriptor),
             blob.descriptor,
         )
+
+
+def _folder(document: ObjectDocument) -> str | None:
+    """Return the folder that the layout gives to an object; None if it says too little."""
+    if document.kind in IN_EXPERIMENT and document.experiment_id is None:
+        return None
+    return object_folder(document.kind, document.id, experiment_id=document.experiment_id, workspace=document.workspace)
 
 
 def _descriptors(document: ObjectDocument) -> Iterator[Descriptor]:
