@@ -19,6 +19,7 @@ from mlflow_archive.archive.checking import Checker, Findings, Inventory
 from mlflow_archive.archive.walking import LossKey, Progress, Walk, read_losses
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError, NotAnArchiveError, Problem, UnsupportedError
 from mlflow_archive.events import Note, Observer, Silence, TransferFinished, TransferStarted
+from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE
 from mlflow_archive.spec.layout import LOSSES, MANIFEST, MARKER
 from mlflow_archive.spec.manifest import Manifest, Marker
@@ -63,6 +64,22 @@ class VerifyReport:
         """True if no rule is violated."""
         return not self.problems
 
+    def to_json(self) -> JSONObject:
+        """Return the report as one JSON object, every field present."""
+        return {
+            "ok": self.ok,
+            "level": self.level,
+            "problems": [_finding(problem) for problem in self.problems],
+            "warnings": [_finding(warning) for warning in self.warnings],
+            "truncated": self.truncated,
+            "objects": self.objects,
+            "blobs": self.blobs,
+            "size_bytes": self.size_bytes,
+            "losses": self.losses,
+            "root_digest": self.root_digest,
+            "seconds": round(self.seconds, 3),
+        }
+
     def error(self) -> MlflowArchiveError | None:
         """Return the error that stands for the problems, with the right exit code; None if there are none."""
         if self.ok:
@@ -76,6 +93,10 @@ class VerifyReport:
             return UnsupportedError(f"{refusal.path}: {refusal.message} ({refusal.rule}).")
         count = f"{len(self.problems)}{'+' if self.truncated else ''} problem{'' if len(self.problems) == 1 else 's'}"
         return IntegrityError(f"The archive has {count}; the first: {first}.", problems=self.problems)
+
+
+def _finding(problem: Problem) -> JSONObject:
+    return {"rule": problem.rule, "path": problem.path, "message": problem.message}
 
 
 def verify(
@@ -217,6 +238,8 @@ class _Root:
             self._checker.inventory.claim(MARKER)
         for file in manifest.files:
             is_marker = file.path == MARKER
+            if is_marker and MARKER not in self._checker.inventory:
+                continue
             placed = self._checker.place(file, path=file.path, media_type=MARKER_TYPE if is_marker else None)
             if placed and (is_marker or self._level != "complete"):
                 self._checker.hash(file)
@@ -230,7 +253,7 @@ class _Root:
         if summary.descriptor is None:
             if sum(summary.by_code.values()) != summary.count:
                 self._add("E038", MANIFEST, "losses.by_code does not add up to losses.count")
-            return set()
+            return set() if summary.count == 0 else None
         if not self._checker.place(summary.descriptor, path=LOSSES, media_type=LOSSES_TYPE):
             return None
         codes: Counter[str] = Counter()
