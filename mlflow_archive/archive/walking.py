@@ -113,6 +113,7 @@ class Walk:
             if fault:
                 found.add("E053", path, f"the section of kind {section.kind} {fault}")
                 self.checker.inventory.claim(section.index.path)
+                self.stored[section.kind] += section.count if (section.kind, section.workspace) not in seen else 0
                 self.checker.inventory.look_away(section.index.path.rpartition("/")[0])
                 continue
             seen.add((section.kind, section.workspace))
@@ -221,6 +222,8 @@ class Walk:
             if media_type is None or part.name in seen:
                 message = f"a {document.kind} cannot have {'two parts' if media_type else 'a part'} {part.name!r}"
                 checker.findings.add("E054", path, message)
+                checker.inventory.claim(part.descriptor.path)
+                continue
             seen.add(part.name)
             placed = checker.place(part.descriptor, path=f"{folder}/{part_name(part.name)}", media_type=media_type)
             if placed and self.level == "valid":
