@@ -38,8 +38,3 @@ def seed(world: World) -> None:
         world.client.set_experiment_tag(main, key, value)
     world.client.set_experiment_tag("0", "default", "tagged too")
     world.counts["experiment"] = len(NAMES) + 1
-
-
-def delete(world: World) -> None:
-    """Delete one experiment with what is in it; after everything else, because nothing can be added to it then."""
-    world.client.delete_experiment(world.experiments["deleted"])

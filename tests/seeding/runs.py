@@ -25,12 +25,6 @@ def seed(world: World) -> None:
         world.runs[f"in {word}"] = run_id
 
 
-def delete(world: World) -> None:
-    """Delete single runs; late, because nothing can be logged to them then."""
-    for word in ("deleted", "deleted parent"):
-        world.client.delete_run(world.runs[word])
-
-
 def _create(world: World, name: str, experiment: str = "main", start: int = 0, **tags: str) -> str:
     run = world.client.create_run(
         world.experiments[experiment],

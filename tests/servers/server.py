@@ -163,6 +163,9 @@ class MlflowServer:
         env.update(
             MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
             MLFLOW_DISABLE_TELEMETRY="true",
+            # Webhooks of tests point to this machine, and their secrets must survive a restart.
+            MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
+            MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY="dGVzdHMga2VlcCBubyBzZWNyZXRzIG9mIGFueW9uZSE=",
             PYTHONUNBUFFERED="1",
             PYTHONWARNINGS="ignore",
         )
