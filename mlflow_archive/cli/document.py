@@ -76,7 +76,7 @@ def _parts(parts: JSONValue) -> list[str]:
     if not isinstance(parts, list) or not parts:
         return []
     rows = [
-        (str(part.get("name")), f"{part.get('rows'):,} rows", _size(part)) for part in parts if isinstance(part, dict)
+        (str(part.get("name")), f"{part.get('rows')} rows", _size(part)) for part in parts if isinstance(part, dict)
     ]
     return ["", "kept as lines:", wording.table(rows)]
 
@@ -84,11 +84,17 @@ def _parts(parts: JSONValue) -> list[str]:
 def _files(blobs: JSONValue) -> list[str]:
     if not isinstance(blobs, list) or not blobs:
         return []
-    rows = [(one_line(str(blob.get("name"))), _size(blob)) for blob in blobs if isinstance(blob, dict)]
+    rows = [(_file(blob), _size(blob)) for blob in blobs if isinstance(blob, dict)]
     lines = ["", f"files: {len(rows):,}", wording.table(rows[:ROWS_SHOWN], right=(1,))]
     if len(rows) > ROWS_SHOWN:
         lines.append(f"  ... and {len(rows) - ROWS_SHOWN:,} more; --json lists all.")
     return lines
+
+
+def _file(blob: JSONObject) -> str:
+    """Return a file's name, with its role where that is not the usual one."""
+    role, name = str(blob.get("role")), str(blob.get("name"))
+    return one_line(name if role == "artifacts" else f"{role}/{name}")
 
 
 def _size(entry: JSONObject) -> str:

@@ -104,8 +104,10 @@ class Tally:
         facts = []
         kind = self.kinds.get(self.current)
         if kind is not None:
-            of = f" of {kind.expected:,}" if kind.expected is not None else ""
-            facts.append(f"{kind.done:,}{of} {wording.kind(self.current)}")
+            if kind.expected is not None:
+                facts.append(f"{kind.done:,} of {wording.kind_count(kind.expected, self.current)}")
+            else:
+                facts.append(wording.kind_count(kind.done, self.current))
         facts += [wording.count(self.objects, "object"), wording.size(self.size_bytes)]
         if self.rate() >= 1:
             facts.append(f"{wording.size(int(self.rate()))}/s")

@@ -57,6 +57,12 @@ def kind(word: str) -> str:
     return _PLURALS.get(word, word.replace("_", " ") + "s")
 
 
+def kind_count(number: int, word: str) -> str:
+    """Return how many objects of a kind: ``1 logged model``, ``12 runs``."""
+    singular = "MCP server" if word == "mcp_server" else word.replace("_", " ")
+    return count(number, singular, kind(word))
+
+
 def table(
     rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), right: Iterable[int] = (), indent: int = 2
 ) -> str:

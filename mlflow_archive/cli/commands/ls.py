@@ -61,7 +61,7 @@ def overview(listing: Listing) -> str:
 
 
 def _section(section: SectionRows) -> list[str]:
-    title = f"{wording.kind(section.kind.value)}: {section.count:,}, {wording.size(section.size_bytes)}"
+    title = f"{wording.kind_count(section.count, section.kind.value)}, {wording.size(section.size_bytes)}"
     if section.experiment is not None:
         title += f", in experiment {section.experiment.name}"
     if section.workspace is not None:
@@ -75,7 +75,7 @@ def _section(section: SectionRows) -> list[str]:
 
 def _cells(row: Row, *, named: bool) -> list[str]:
     files = f", {wording.count(row.files, 'file')}" if row.files else ""
-    below = ", ".join(f"{count:,} {wording.kind(kind)}" for kind, count in row.below.items() if count)
+    below = ", ".join(wording.kind_count(count, kind) for kind, count in row.below.items() if count)
     return [
         row.id,
         *([one_line(wording.shortened(row.name, 50))] if named else []),

@@ -9,6 +9,7 @@ import click
 from mlflow_archive.cli import options, wording
 from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.output import Output
+from mlflow_archive.errors import NotAnArchiveError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,10 @@ def verify(
             storage_options=dict(storage_options),
             observer=observer,
         )
-    output.result(report.to_json(), lambda: verdict(report, url))
     error = report.error()
+    if isinstance(error, NotAnArchiveError | UnsupportedError):
+        raise error
+    output.result(report.to_json(), lambda: verdict(report, url))
     if error is None:
         return 0
     if not output.tells_all:
