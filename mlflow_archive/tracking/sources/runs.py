@@ -1,0 +1,147 @@
+"""Runs: `runs/search` for nearly everything, `runs/get` for model inputs, histories in bulk, files from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from mlflow_archive.spec.canonical import JSONObject, JSONValue
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.records.run import RunRecord
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Content, Item, ObjectKey
+from mlflow_archive.tracking.artifacts import ArtifactOwner
+from mlflow_archive.tracking.paging import each_once, integer, mapping, objects, pages, text, without
+from mlflow_archive.tracking.sources.context import ExperimentRef, Reading
+from mlflow_archive.tracking.sources.histories import Batch, batch_size, metrics_part
+
+_PAGE = 1000
+_PATH = "the server's answer"
+
+
+def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection) -> Iterator[Item]:
+    """List the wanted runs of an experiment, deleted ones included.
+
+    Histories of the next runs are fetched while the last ones are written.
+    """
+    following: tuple[Batch, list[RunRecord]] | None = None
+    for runs in _groups(reading, workspace, experiment, selection):
+        batch = Batch(reading, workspace, runs)
+        if reading.points.room:
+            batch.start()
+        if following:
+            yield from _items(reading, *following, selection)
+        following = (batch, runs)
+    if following:
+        yield from _items(reading, *following, selection)
+
+
+def _groups(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
+) -> Iterator[list[RunRecord]]:
+    """Yield the wanted runs in groups whose histories are read together."""
+    group: list[RunRecord] = []
+    for row in _rows(reading, workspace, experiment, selection):
+        run = run_record(row)
+        if not selection.wants_run_id(run.info.run_id):
+            continue
+        reading.name_models(workspace, [text(output.get("model_id")) for output in run.model_outputs])
+        group.append(run)
+        if len(group) >= batch_size(reading.points, len(run.metrics)):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def run_record(row: JSONObject) -> RunRecord:
+    """Return the record of a run as the server wrote it."""
+    info = _part(row, "info")
+    data = _part(row, "data")
+    inputs = _part(row, "inputs")
+    outputs = _part(row, "outputs")
+    metrics = sorted(objects(data.get("metrics")), key=lambda metric: text(metric.get("key")))
+    value: JSONObject = {
+        "info": without(info, "run_uuid"),
+        "params": {**mapping(data.get("params"))},
+        "tags": {**mapping(data.get("tags"))},
+        "metrics": [_metric(metric) for metric in metrics],
+        "dataset_inputs": [*objects(inputs.get("dataset_inputs"))],
+        "model_inputs": [*objects(inputs.get("model_inputs"))],
+        "model_outputs": [_numbered(output) for output in objects(outputs.get("model_outputs"))],
+    }
+    return RunRecord.from_json(value, _PATH)
+
+
+def _rows(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
+) -> Iterator[JSONObject]:
+    request: JSONObject = {
+        "experiment_ids": [experiment.id],
+        "run_view_type": "ALL",
+        "max_results": _PAGE,
+        "order_by": ["attributes.start_time ASC"],
+    }
+    wish = _filter(selection)
+    if wish:
+        request["filter"] = wish
+
+    def walk() -> Iterator[list[JSONObject]]:
+        for page in pages(reading.client, "POST", "/api/2.0/mlflow/runs/search", request, workspace=workspace):
+            yield objects(page.get("runs"))
+
+    return each_once(walk, lambda row: text(_part(row, "info").get("run_id")))
+
+
+def _filter(selection: Selection) -> str:
+    clauses = [selection.run_filter] if selection.run_filter else []
+    if selection.since_ms is not None:
+        clauses.append(f"attributes.start_time >= {selection.since_ms}")
+    if selection.until_ms is not None:
+        clauses.append(f"attributes.start_time < {selection.until_ms}")
+    return " and ".join(clauses)
+
+
+def _items(reading: Reading, batch: Batch, runs: list[RunRecord], selection: Selection) -> Iterator[Item]:
+    for run in runs:
+        key = ObjectKey(Kind.RUN, run.info.run_id, run.info.experiment_id, batch.workspace, run.info.run_name or "")
+        yield Item(key, partial(_load, reading, key, run, batch, selection.artifacts))
+
+
+def _load(reading: Reading, key: ObjectKey, run: RunRecord, batch: Batch, artifacts: bool) -> Content:
+    record = _with_model_inputs(reading, key, run)
+    parts, losses = metrics_part(reading, key, run, batch)
+    uri = run.info.artifact_uri
+    if not artifacts or not uri:
+        return Content(record, parts, losses=losses)
+    owner = ArtifactOwner(Kind.RUN, key.id, uri, key.workspace)
+    return Content(record, parts, lambda: reading.blobs(key, owner), losses)
+
+
+def _with_model_inputs(reading: Reading, key: ObjectKey, run: RunRecord) -> RunRecord:
+    """Ask for the model inputs, which no search shows, where the workspace has logged models at all."""
+    if not reading.has_logged_models(key.workspace):
+        return run
+    answer = reading.client.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": key.id}, workspace=key.workspace)
+    inputs = objects(_part(_part(answer, "run"), "inputs").get("model_inputs"))
+    reading.name_models(key.workspace, [text(given.get("model_id")) for given in inputs])
+    return run.model_copy(update={"model_inputs": tuple(inputs)})
+
+
+def _part(value: JSONObject, name: str) -> JSONObject:
+    part = value.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _metric(metric: JSONObject) -> JSONValue:
+    # The server's JSON leaves numbers out that are zero.
+    return {
+        **metric,
+        "value": metric.get("value", 0.0),
+        "timestamp": integer(metric.get("timestamp")) or 0,
+        "step": integer(metric.get("step")) or 0,
+    }
+
+
+def _numbered(output: JSONObject) -> JSONValue:
+    return {**output, "step": integer(output.get("step")) or 0}

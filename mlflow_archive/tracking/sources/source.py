@@ -1,0 +1,111 @@
+"""An MLflow server as a source."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from mlflow_archive.errors import MlflowArchiveError, NotAuthorisedError
+from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.manifest import SourceInfo
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Item, ObjectKey
+from mlflow_archive.tracking.artifacts import ArtifactAccess
+from mlflow_archive.tracking.capabilities import kinds_of
+from mlflow_archive.tracking.client import ServerClient
+from mlflow_archive.tracking.metrics import HistoryReader
+from mlflow_archive.tracking.sources import experiments, runs
+from mlflow_archive.tracking.sources.context import ExperimentRef, Reader, Reading, lost
+
+#: Lists the objects of a kind below one experiment.
+ExperimentReader = Callable[[Reading, "str | None", ExperimentRef, Selection], "Iterator[Item | Loss]"]
+
+_READERS: dict[Kind, Reader] = {
+    Kind.EXPERIMENT: experiments.read,
+}
+_READERS_IN_EXPERIMENT: dict[Kind, ExperimentReader] = {
+    Kind.RUN: runs.read,
+}
+
+
+class MlflowSource:
+    """Everything an MLflow server tells over REST. Implements `stream.Source`."""
+
+    def __init__(self, client: ServerClient, artifacts: ArtifactAccess, *, parallelism: int = 8) -> None:
+        """Ask nothing yet.
+
+        Args:
+            client: The server; closed by this source.
+            artifacts: Its files; closed by this source.
+            parallelism: How many requests run ahead of those who need their answers.
+
+        Raises:
+            UnsupportedError: The server is too old.
+        """
+        self._kinds = kinds_of(client)
+        self._pool = ThreadPoolExecutor(parallelism, thread_name_prefix="mlflow-source")
+        self._reading = Reading(client, artifacts, self._pool, HistoryReader(client))
+        self._lock = threading.Lock()
+
+    def describe(self) -> SourceInfo:
+        """Name the server and its version."""
+        client = self._reading.client
+        return SourceInfo(type="mlflow", uri=client.uri, mlflow_version=client.version)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds a server of this version can have."""
+        return self._kinds
+
+    def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
+        """List the objects of a kind, workspace after workspace, experiment after experiment.
+
+        Raises:
+            NotAuthorisedError: The server refuses even the list of experiments.
+        """
+        if kind not in self._kinds or not selection.wants(kind):
+            return
+        for workspace in self._workspaces():
+            if kind in IN_EXPERIMENT:
+                yield from self._read_in_experiments(kind, workspace, selection)
+            else:
+                key = ObjectKey(kind, "", None, workspace)
+                yield from self._guarded(key, partial(_READERS[kind], self._reading, workspace, selection))
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is there that no client can read."""
+        return tuple(self._reading.notes)
+
+    def close(self) -> None:
+        """End requests that run ahead, and the connections."""
+        self._pool.shutdown(cancel_futures=True)
+        self._reading.artifacts.close()
+        self._reading.client.close()
+
+    def _workspaces(self) -> tuple[str | None, ...]:
+        return (None,)
+
+    def _read_in_experiments(self, kind: Kind, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
+        try:
+            wanted = tuple(self._reading.experiments(workspace, selection))
+        except MlflowArchiveError as error:
+            if isinstance(error, NotAuthorisedError) and workspace is None:
+                raise
+            yield lost(ObjectKey(kind, "", None, workspace), error)
+            return
+        for experiment in wanted:
+            key = ObjectKey(kind, "", experiment.id, workspace)
+            start = partial(_READERS_IN_EXPERIMENT[kind], self._reading, workspace, experiment, selection)
+            yield from self._guarded(key, start)
+
+    def _guarded(self, key: ObjectKey, start: Callable[[], Iterator[Item | Loss]]) -> Iterator[Item | Loss]:
+        """Turn a listing that breaks off into a loss."""
+        try:
+            yield from start()
+        except MlflowArchiveError as error:
+            # Without the experiments there is nothing to read at all; anything else may be closed to this user.
+            if isinstance(error, NotAuthorisedError) and key.kind is Kind.EXPERIMENT and key.workspace is None:
+                raise
+            yield lost(key, error)
