@@ -110,7 +110,10 @@ class LocalStore(Store):
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield all files below a folder. Links and devices are named too, so that a check finds them."""
         folder = prefix.rstrip("/")
-        waiting = [(folder, self._place(folder) if folder else self._root)]
+        top = self._place(folder) if folder else self._root
+        if folder and os.path.islink(top):  # noqa: PTH114
+            raise _link(folder)
+        waiting = [(folder, top)]
         while waiting:
             above, place = waiting.pop()
             try:

@@ -34,6 +34,9 @@ _PACKAGES = {
     "oss": "ossfs",
 }
 
+#: Where ``name@host`` names a container and not a user.
+_CONTAINER_FIRST = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+
 
 def open_store(url: str, *, storage_options: Mapping[str, object] | None = None) -> Store:
     """Return the store for a URL; nothing is created or asked of the backend before it is used.
@@ -61,7 +64,8 @@ def public_url(url: str) -> str:
     if _protocol(url) is None:
         return url
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")) or url
+    place = parts.netloc if parts.scheme in _CONTAINER_FIRST else parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, place, parts.path, "", "")) or url
 
 
 def _protocol(url: str) -> str | None:
