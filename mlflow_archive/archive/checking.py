@@ -46,9 +46,9 @@ PARTS: dict[tuple[Kind, str], str] = {
 class Findings:
     """Problems and warnings, collected from several threads, at most `MAX_FINDINGS` of each."""
 
-    def __init__(self, limit: int = MAX_FINDINGS) -> None:
+    def __init__(self) -> None:
         """Start without findings."""
-        self._limit = limit
+        self._limit = MAX_FINDINGS
         self._lock = threading.Lock()
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []

@@ -79,6 +79,7 @@ class Walk:
 
     Attributes:
         stored: Number of index entries by kind, after `sections`.
+        whole: False if an index that names sections could not be read, so that `stored` is too low.
     """
 
     checker: Checker
@@ -86,6 +87,7 @@ class Walk:
     progress: Progress
     known_losses: set[LossKey] | None
     stored: Counter[Kind] = field(default_factory=Counter)
+    whole: bool = True
     _ids: Ids = field(default_factory=lambda: {kind: set() for kind in REFERRED})
 
     def sections(self, sections: tuple[Section, ...], parallelism: int) -> None:
@@ -131,7 +133,7 @@ class Walk:
         path = section.index.path
         if not checker.place(section.index, path=place.index, media_type=INDEX_TYPE):
             checker.inventory.look_away(place.folder)
-            self.stored[place.kind] += section.count
+            self._unread(place)
             return
         reader = LineReader(checker.store, path)
         scratch = Findings()
@@ -151,13 +153,20 @@ class Walk:
                 self._index(child)
         self.progress.read(section.index.size_bytes)
         sound = checker.bytes_match(section.index, reader.ended)
-        self.stored[place.kind] += order.lines if sound else section.count
-        if sound:
+        if not sound:
+            self._unread(place)
+        else:
+            self.stored[place.kind] += order.lines
             if order.lines != section.count:
                 scratch.add("E032", path, f"the index has {order.lines} lines, its section says {section.count}")
             if total != section.total_bytes:
                 scratch.add("E036", path, f"the entries have {total} bytes, the section says {section.total_bytes}")
             checker.findings.absorb(scratch)
+
+    def _unread(self, place: Place) -> None:
+        """Believe the count of a section whose index is damaged, so as not to blame the manifest."""
+        self.stored[place.kind] += place.section.count
+        self.whole = self.whole and place.kind is not Kind.EXPERIMENT
 
     def _objects(self, place: Place) -> Iterator[_Task]:
         """Yield a task for each object of a section and of those below, reading the index once more."""

@@ -243,7 +243,7 @@ class _Root:
             placed = self._checker.place(file, path=file.path, media_type=MARKER_TYPE if is_marker else None)
             if placed and (is_marker or self._level != "complete"):
                 self._checker.hash(file)
-                self._progress.read(file.size_bytes)
+                self._progress.read(0 if is_marker else file.size_bytes)  # the marker was read before
 
     def _losses(self, manifest: Manifest) -> set[LossKey] | None:
         """Check ``losses.jsonl``; return the losses, None if they cannot be known."""
@@ -265,7 +265,7 @@ class _Root:
 
     def _totals(self, manifest: Manifest, walk: Walk) -> None:
         stored = {kind.value: number for kind, number in walk.stored.items()}
-        for kind in sorted({*stored, *manifest.counts}):
+        for kind in sorted({*stored, *manifest.counts}) if walk.whole else ():
             said = manifest.counts[kind].stored if kind in manifest.counts else None
             if said != stored.get(kind, 0):
                 self._add(
