@@ -26,7 +26,9 @@ class Stage(IntEnum):
     REMOVE = 2
     """The registry is there: delete the runs and models that are deleted at the source, before any trace comes,
     because deleting a run deletes assessments."""
-    CLOSE = 3
+    CONNECT = 3
+    """Everything is there: what says something about issues, which come after the traces."""
+    CLOSE = 4
     """Last of all: delete the experiments that are deleted at the source."""
 
 

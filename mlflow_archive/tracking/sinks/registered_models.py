@@ -91,7 +91,7 @@ class RegisteredModels:
                 if model.incomplete:
                     self._finish(model)
                 return Outcome(key, Status.SKIPPED, reason="exists", target_id=name, losses=tuple(model.losses))
-        model.losses += content.losses
+        model.losses += (*content.losses, *model.versions.losses)
         added = len(model.todo)
         self._proceed(model)
         return Outcome(

@@ -18,6 +18,7 @@ from mlflow_archive.tracking.sinks.logged_models import LoggedModels
 from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
 from mlflow_archive.tracking.sinks.registered_models import RegisteredModels
 from mlflow_archive.tracking.sinks.runs import Runs
+from mlflow_archive.tracking.sinks.traces import Traces
 from mlflow_archive.tracking.sinks.uploading import Uploader
 
 
@@ -79,6 +80,7 @@ class MlflowSink:
         experiments = Experiments(self._context)
         self._runs = Runs(self._context, experiments)
         self._logged_models = LoggedModels(self._context, experiments)
+        self._traces = Traces(self._context, experiments)
         registered_models = RegisteredModels(self._context)
         self._kinds: dict[Kind, KindSink] = {
             Kind.EXPERIMENT: experiments,
@@ -86,6 +88,7 @@ class MlflowSink:
             Kind.LOGGED_MODEL: self._logged_models,
             Kind.REGISTERED_MODEL: registered_models,
             Kind.PROMPT: registered_models,
+            Kind.TRACE: self._traces,
         }
 
     @property
@@ -114,6 +117,8 @@ class MlflowSink:
             self._runs.close_scope(scope)
         elif scope.kind is Kind.LOGGED_MODEL:
             self._logged_models.close_scope(scope)
+        elif scope.kind is Kind.TRACE:
+            self._traces.close_scope(scope)
 
     def finish(self, account: Account) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Make the links that are left, delete what is deleted at the source; return what did not come out right."""

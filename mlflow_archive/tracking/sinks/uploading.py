@@ -68,6 +68,10 @@ class Uploader:
         for blob in waiting:
             yield from _attempt(key, blob, partial(self._send, blob, owner, lambda _: None))
 
+    def write(self, owner: ArtifactOwner, name: str, data: Iterator[bytes]) -> None:
+        """Write one file that is made on the way."""
+        self._artifacts.write(owner, name, _Counter(self._observer).through(data), None)
+
     def close(self) -> None:
         """End the pool; uploads under way finish first."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -40,7 +40,9 @@ class Versions:
         self._context = context
         self._key = key
         self._name = name
-        self._content = content
+        listed = list(content.blobs())
+        self._blobs = [blob for blob in listed if isinstance(blob, Blob)]
+        self.losses = tuple(blob for blob in listed if isinstance(blob, Loss))
         self._newest = 0
         self.size_bytes = 0
 
@@ -113,7 +115,7 @@ class Versions:
         if version.run_id and place.run_id is None:
             place.tags[provenance.SOURCE_RUN_ID] = version.run_id
         role = f"versions/{version.version}/artifacts"
-        own = [blob for blob in self._content.blobs() if isinstance(blob, Blob) and blob.role == role]
+        own = [blob for blob in self._blobs if blob.role == role]
         if not own:
             if place.run_id is None and place.model_id is None and (owner := owner_in(version.source or "")):
                 place.run_id = ids.get(Kind.RUN, owner)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -188,3 +190,44 @@ def registered_model(name: str, versions: list[dict], kind: Kind = Kind.REGISTER
     role = fields.pop("role", "artifacts")
     record = {"name": name, "versions": versions, **fields}
     return item(kind, name, record, name=name, files=files, role=role)  # type: ignore[arg-type]
+
+
+def span(trace_id: str, span_id: str, parent: str | None = None, **attributes: object) -> dict:
+    """A span as `mlflow.entities.Span.to_dict` writes it."""
+
+    def encoded(hexadecimal: str) -> str:
+        return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+    return {
+        "trace_id": encoded(trace_id.removeprefix("tr-")),
+        "span_id": encoded(span_id),
+        "parent_span_id": encoded(parent) if parent else None,
+        "name": f"span {span_id}",
+        "start_time_unix_nano": 1_700_000_000_000_000_001,
+        "end_time_unix_nano": 1_700_000_001_000_000_002,
+        "events": [{"name": "e", "time_unix_nano": 1_700_000_000_500_000_000, "attributes": {"a": 1}}],
+        "status": {"code": "STATUS_CODE_OK", "message": ""},
+        "attributes": {
+            "mlflow.traceRequestId": json.dumps(trace_id),
+            "mlflow.spanType": '"CHAIN"',
+            **{key: json.dumps(value) for key, value in attributes.items()},
+        },
+        "links": [],
+    }
+
+
+def trace(id: str, experiment_id: str, **fields: object) -> Item:
+    files, spans = fields.pop("files", None), fields.pop("spans", None)
+    info = {
+        "trace_id": id,
+        "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}},
+        "request_time": "2026-01-02T03:04:05.678Z",
+        "execution_duration": "0.250s",
+        "state": "OK",
+        "request_preview": '{"q": 1}',
+        "response_preview": '{"a": 2}',
+        **fields.pop("info", {}),  # type: ignore[dict-item]
+    }
+    record = {"info": info, "experiment_id": experiment_id, **fields}
+    parts = {"spans": spans} if spans else None
+    return item(Kind.TRACE, id, record, experiment_id=experiment_id, files=files, parts=parts)  # type: ignore[arg-type]
