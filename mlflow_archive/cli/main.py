@@ -69,7 +69,7 @@ class Application(click.Group):
 def cli() -> None:
     """Back up, restore, check and compare everything an MLflow server has.
 
-    An archive is one directory or one file, at a local path or a URL (s3://, abfs://, gs://, memory://).
+    An archive is a directory, at a local path or a URL (s3://, abfs://, gs:// and others).
     """
 
 

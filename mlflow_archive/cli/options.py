@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from mlflow_archive.cli.output import JsonOutput, Output, TextOutput
-from mlflow_archive.cli.values import KIND_WORDS, Pair, Words
+from mlflow_archive.cli.values import KIND_WORDS, Pair, Setting, Words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,10 +61,19 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what wou
 storage_option = click.option(
     "--storage-option",
     "storage_options",
-    type=Pair("KEY", "VALUE"),
+    type=Setting(),
     multiple=True,
-    help="An option of the fsspec file system of the archive's URL, e.g. endpoint_url=http://localhost:9000. "
-    "Repeatable. Credentials are better left to the environment: s3fs, adlfs and gcsfs read their own variables.",
+    help="An option of the fsspec file system of the archive's URL, e.g. endpoint_url=http://localhost:9000 or "
+    "anon=true; a value may be JSON. Repeatable. Leave credentials to the environment: s3fs, adlfs and gcsfs read "
+    "their own variables.",
+)
+
+artifact_option = click.option(
+    "--artifact-option",
+    "artifact_options",
+    type=Setting(),
+    multiple=True,
+    help="The same for the stores that the server's artifacts are in. Repeatable.",
 )
 
 artifact_root_option = click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,21 @@ class Pair(ParamType):
         if not separator or not left or not right:
             self.fail(f"{value!r} is not of the form {self._form}.", param, ctx)
         return left, right
+
+
+class Setting(Pair):
+    """``KEY=VALUE`` for a file system; the value is JSON where it reads as JSON, else text."""
+
+    def __init__(self) -> None:
+        super().__init__("KEY", "VALUE")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """Cut the value in two and read the right side."""
+        left, right = super().convert(value, param, ctx)
+        try:
+            return left, json.loads(right)
+        except ValueError:
+            return left, {"True": True, "False": False}.get(right, right)
 
 
 class Words(ParamType):

@@ -59,6 +59,7 @@ def test_backup_without_options(called: dict[str, Any]) -> None:
         "dry_run": False,
         "artifact_roots": {},
         "storage_options": {},
+        "artifact_options": {},
         **NOTHING_CHOSEN,
     }
 
@@ -70,7 +71,8 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         *["--model", "m", "--prompt", "p1", "--prompt", "p2", "--since", "2026-01-01", "--until", "2026-02-01T12:00Z"],
         *["--without", "artifacts,traces", "--without", "webhooks", "--only", "runs,traces", "--parallel", "3"],
         *["--artifact-root", "mlflow-artifacts:/=s3://bucket/root", "--artifact-root", "a=b=file:///c"],
-        *["--storage-option", "endpoint_url=http://localhost:9000/?a=b"],
+        *["--storage-option", "endpoint_url=http://localhost:9000/?a=b", "--artifact-option", "anon=false"],
+        *["--artifact-option", 'client_kwargs={"region_name": "eu-1"}', "--artifact-option", "max_concurrency=4"],
     )
 
     assert called == {
@@ -80,6 +82,7 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         "dry_run": True,
         "artifact_roots": {"mlflow-artifacts:/": "s3://bucket/root", "a=b": "file:///c"},
         "storage_options": {"endpoint_url": "http://localhost:9000/?a=b"},
+        "artifact_options": {"anon": False, "client_kwargs": {"region_name": "eu-1"}, "max_concurrency": 4},
         "experiments": ("iris", "test-*"),
         "run_filter": "metrics.f1 > 0.9",
         "models": ("m",),
@@ -104,6 +107,7 @@ def test_restore_without_options(called: dict[str, Any]) -> None:
         "dry_run": False,
         "artifact_roots": {},
         "storage_options": {},
+        "artifact_options": {},
         **NOTHING_CHOSEN,
     }
 

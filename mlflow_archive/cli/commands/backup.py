@@ -23,6 +23,7 @@ from mlflow_archive.cli.output import Output
 @options.dry_run_option
 @options.artifact_root_option
 @options.storage_option
+@options.artifact_option
 @options.output_option(progress=True)
 def backup(
     *,
@@ -33,14 +34,14 @@ def backup(
     resume: bool,
     dry_run: bool,
     artifact_roots: tuple[tuple[str, str], ...],
-    storage_options: tuple[tuple[str, str], ...],
+    storage_options: tuple[tuple[str, Any], ...],
+    artifact_options: tuple[tuple[str, Any], ...],
     output: Output,
 ) -> int:
     """Write everything an MLflow server has, or a selection, into one archive.
 
-    The server is only read. DEST_URL is a local path or a URL (s3://, abfs://, gs://, memory://); a name that ends in
-    .tar, .tar.gz, .tgz or .tar.zst becomes one file, any other name a folder. There is an archive only when the
-    backup has ended; what cannot be read is listed in it, and the exit code is 3.
+    The server is only read. DEST_URL is a new or empty place: a local path or a URL (s3://, abfs://, gs://). There is
+    an archive only when the backup has ended; what cannot be read is listed in it, and the exit code is 3.
 
     Naming experiments, models or prompts leaves out what is not named.
     """
@@ -56,6 +57,7 @@ def backup(
             dry_run=dry_run,
             artifact_roots=dict(artifact_roots),
             storage_options=dict(storage_options),
+            artifact_options=dict(artifact_options),
             observer=observer,
             **wishes,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,7 +27,7 @@ def ls(
     url: str,
     experiment: str | None,
     kind: str | None,
-    storage_options: tuple[tuple[str, str], ...],
+    storage_options: tuple[tuple[str, Any], ...],
     output: Output,
 ) -> int:
     """List what an archive holds: its sections with numbers, sizes and times. Needs no MLflow."""

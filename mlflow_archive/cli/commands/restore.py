@@ -50,6 +50,7 @@ from mlflow_archive.cli.values import Pair
 @options.parallel_option
 @options.artifact_root_option
 @options.storage_option
+@options.artifact_option
 @options.output_option(progress=True)
 def restore(
     *,
@@ -63,7 +64,8 @@ def restore(
     dry_run: bool,
     parallel: int,
     artifact_roots: tuple[tuple[str, str], ...],
-    storage_options: tuple[tuple[str, str], ...],
+    storage_options: tuple[tuple[str, Any], ...],
+    artifact_options: tuple[tuple[str, Any], ...],
     output: Output,
 ) -> int:
     """Bring everything in an archive, or a selection, to an MLflow server.
@@ -87,6 +89,7 @@ def restore(
             dry_run=dry_run,
             artifact_roots=dict(artifact_roots),
             storage_options=dict(storage_options),
+            artifact_options=dict(artifact_options),
             observer=observer,
             **wishes,
         )

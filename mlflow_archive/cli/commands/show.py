@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mlflow_archive.cli import options
@@ -22,7 +24,7 @@ from mlflow_archive.cli.values import KIND_WORDS
 @options.storage_option
 @options.output_option()
 def show(
-    *, url: str, object_: str, kind: str | None, storage_options: tuple[tuple[str, str], ...], output: Output
+    *, url: str, object_: str, kind: str | None, storage_options: tuple[tuple[str, Any], ...], output: Output
 ) -> int:
     """Show one object of an archive. Needs no MLflow.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -41,7 +41,7 @@ def verify(
     level: Literal["complete", "valid", "restorable"],
     digest: str | None,
     parallel: int,
-    storage_options: tuple[tuple[str, str], ...],
+    storage_options: tuple[tuple[str, Any], ...],
     output: Output,
 ) -> int:
     """Check an archive against the specification; every violated rule is printed with its place.
