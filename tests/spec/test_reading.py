@@ -1,0 +1,96 @@
+"""The plain reader of the specification works as it stands there, and so does this tool's, on every valid vector."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlflow_archive.archive.reader import ArchiveReader
+from mlflow_archive.spec.kinds import KIND_ORDER
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.storage.opening import open_store
+from tests.spec.make_vectors import VECTORS
+from tests.spec.worlds import RUN
+
+VALID = sorted(path.parent for path in VECTORS.glob("valid/*/expect.json"))
+FENCE = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, straight from the text."""
+    [text] = FENCE.findall((VECTORS.parent / "reading.md").read_text(encoding="utf-8"))
+    path = tmp_path_factory.mktemp("reader") / "reader.py"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-X", "utf8", str(program), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_plain_reader_is_short_and_needs_nothing(program: Path) -> None:
+    text = program.read_text(encoding="utf-8")
+    assert len([line for line in text.splitlines() if line.strip()]) < 60
+    imports = re.findall(r"^import (.+)$", text, flags=re.MULTILINE)
+    assert {name.strip() for names in imports for name in names.split(",")} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("folder", VALID, ids=lambda folder: folder.name)
+def test_the_plain_reader_verifies_every_valid_vector(program: Path, folder: Path) -> None:
+    digest = json.loads((folder / "expect.json").read_bytes())["root_digest"]
+    result = read(program, str(folder / "archive"), digest)
+    assert result.returncode == 0, result.stderr
+    assert f"every byte is right; root digest {digest}" in result.stdout
+
+
+def test_the_plain_reader_prints_a_run(program: Path) -> None:
+    folder = VECTORS / "valid" / "small"
+    digest = json.loads((folder / "expect.json").read_bytes())["root_digest"]
+    result = read(program, str(folder / "archive"), digest, RUN)
+    assert result.stdout.splitlines()[:-1] == [
+        f'run {RUN} {{"lr": "0.1"}}',
+        "metric loss 1767225600000 0 0.5",
+        "metric loss 1767225601000 1 0.25",
+        f"file notes.txt is experiments/1/runs/{RUN}/artifacts/notes.txt",
+    ]
+
+
+@pytest.mark.parametrize("name", ["E042-blob", "E042-marker", "E041-blob", "E020-parent", "E020-absolute"])
+def test_the_plain_reader_stops_at_damage(program: Path, name: str) -> None:
+    result = read(program, str(VECTORS / "invalid" / name / "archive"))
+    assert result.returncode == 1
+    assert re.search(r"damaged|leaves the archive", result.stderr)
+
+
+def test_the_plain_reader_refuses_another_root_digest(program: Path) -> None:
+    result = read(program, str(VECTORS / "valid" / "small" / "archive"), "0" * 64)
+    assert "not the archive with this root digest" in result.stderr
+
+
+@pytest.mark.parametrize("folder", VALID, ids=lambda folder: folder.name)
+def test_the_reader_gives_every_object_and_byte_of_every_valid_vector(folder: Path) -> None:
+    reader = ArchiveReader.open(open_store(str(folder / "archive")))
+    counts: dict[str, int] = {}
+    size = 0
+    for kind in KIND_ORDER:
+        for item in reader.read(kind, Selection()):
+            assert not isinstance(item, Loss), item
+            counts[kind.value] = counts.get(kind.value, 0) + 1
+            content = item.load()
+            assert all(list(part.open()) for part in content.parts)
+            for blob in content.blobs():
+                assert not isinstance(blob, Loss)
+                with blob.open() as chunks:
+                    size += sum(map(len, chunks))
+    manifest = json.loads((folder / "archive" / "manifest.json").read_bytes())
+    assert counts == {kind: count["stored"] for kind, count in manifest["counts"].items() if count["stored"]}
+    files = [path for path in (folder / "archive").rglob("*") if path.is_file() and "artifacts" in path.parts]
+    assert size == sum(path.stat().st_size for path in files)
