@@ -146,9 +146,7 @@ def show(
                     by_name.append((placed.section.kind, entry))
         found = by_id or by_name
         if not found:
-            raise NotFoundError(
-                f"No {wanted or 'object'} in {url} has the id or name {name!r}; try ls."
-            )
+            raise NotFoundError(f"No {wanted or 'object'} in {url} has the id or name {name!r}; try ls.")
         if len(found) > 1:
             candidates = ", ".join(f"{kind} {entry.id}" for kind, entry in found[:10])
             more = f" and {len(found) - 10} more" if len(found) > 10 else ""
