@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import mlflow_archive
 from mlflow_archive.cli.exit_status import ROWS
 from mlflow_archive.cli.main import COMMANDS, cli
 
@@ -78,6 +79,13 @@ def test_links_lead_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
 
     assert [link for link in links if not (root / link).exists()] == []
+
+
+def test_the_library_example_names_what_exists() -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+    compile(example, "README.md", "exec")
+    assert set(re.findall(r"\bma\.(\w+)", example)) <= set(mlflow_archive.__all__)
 
 
 SEED = """

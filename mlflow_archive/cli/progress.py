@@ -148,8 +148,8 @@ class TerminalProgress:
                 f"{wording.duration(left)} left" if left is not None else "",
             )
         facts = [wording.count(tally.objects, "object"), wording.size(tally.size_bytes)]
-        if not tally.finished:
-            facts.append(f"{wording.size(int(tally.rate()))}/s")
+        if (rate := int(tally.rate())) and not tally.finished:
+            facts.append(f"{wording.size(rate)}/s")
         if tally.losses:
             facts.append(wording.count(tally.losses, "loss", "losses"))
         facts.append(wording.duration(tally.seconds()))

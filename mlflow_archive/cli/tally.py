@@ -74,7 +74,7 @@ class Tally:
     def title(self) -> str:
         """Return what is done to what."""
         if not self.verb:
-            return "connecting ..."
+            return "working ..." if self.kinds else "connecting ..."
         return f"{self.verb}: {self.source} -> {self.target}" if self.target else f"{self.verb}: {self.source}"
 
     def seconds(self) -> float:
