@@ -20,8 +20,13 @@ MAX_PATH_BYTES = 1000
 #: Bytes of the escaped name that a shortened segment keeps before ``~`` and the digest.
 _KEPT_BYTES = 150
 
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/%~#]')
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
+#: Unsafe somewhere, or not to be seen. Ranges and not Unicode's categories, which differ between its versions.
+_UNSAFE = re.compile(
+    r'[\x00-\x1f\x7f<>:"|?*\\/%~#'
+    r"\x80-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\uf8ff\ufeff\ufff0-\uffff"
+    r"\U000e0000-\U0010ffff]"
+)
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)")
 _SHORTENED = re.compile(r"~[0-9a-f]{32}$")
 
 
@@ -29,13 +34,13 @@ def escape_segment(name: str) -> str:
     r"""Return the path segment for a name.
 
     Every character that is unsafe somewhere becomes ``%XX`` for each of its UTF-8 bytes: controls,
-    ``< > : " | ? * \ / % ~ #``, what is not printable or not in Unicode normal form C, a leading or trailing
+    ``< > : " | ? * \ / % ~ #``, what cannot be seen, what is not in Unicode normal form C, a leading or trailing
     space, a trailing dot, the first character of a name reserved on Windows, and the names ``.`` and ``..``.
     A segment longer than `MAX_SEGMENT_BYTES` keeps its start, then ``~`` and 32 hex digits of the name's sha256.
     """
     if name == "":
         return "%"
-    characters = [_escape(c) if _UNSAFE.match(c) or not _plain(c) else c for c in name]
+    characters = [_escape(c) if _UNSAFE.match(c) else c for c in name]
     if unicodedata.normalize("NFC", name) != name:
         characters = [c if c.isascii() else _escape(c) for c in characters]
     if name[-1] in ". ":
@@ -103,10 +108,6 @@ def _path_fault(path: str) -> str | None:
         if unicodedata.normalize("NFC", segment) != segment:
             return "is not in Unicode normal form C"
     return None
-
-
-def _plain(character: str) -> bool:
-    return character.isprintable() or character == " "
 
 
 def _escape(character: str) -> str:
