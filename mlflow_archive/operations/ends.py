@@ -68,7 +68,7 @@ def server(uri: str | None, *, parallelism: int, read_only: bool) -> Iterator[Se
 
 @contextmanager
 def server_source(client: ServerClient, artifacts: ArtifactPlaces, *, parallelism: int) -> Iterator[MlflowSource]:
-    """Read from a server that is connected; leaving the context leaves the connection open."""
+    """Read from a server that is connected; leaving the context ends the connection as well."""
     from mlflow_archive.tracking.artifacts import open_artifacts
     from mlflow_archive.tracking.sources.source import MlflowSource
 
