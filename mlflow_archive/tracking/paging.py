@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mlflow_archive.errors import UnavailableError
-from mlflow_archive.spec.canonical import JSONObject, JSONValue
+from mlflow_archive.spec.canonical import JSONObject, JSONValue, decode_float, encode_float
 from mlflow_archive.tracking.client import ServerClient
 
 #: A server in use always has something new; what a fourth walk would find was made after the first began.
@@ -31,6 +31,28 @@ def text(value: JSONValue) -> str:
 def integer(value: JSONValue) -> int | None:
     """Return a JSON integer; protobuf writes int64 as a string. None where there is none."""
     return int(value) if isinstance(value, (int, float, str)) and value != "" else None
+
+
+def number(value: JSONValue) -> JSONValue:
+    """Return a metric's value as a document writes it; protobuf leaves zero out."""
+    return encode_float(decode_float(value)) if isinstance(value, (int, float, str)) else 0.0
+
+
+def finite(value: JSONValue) -> JSONValue:
+    """Return JSON in which numbers that are not finite, which Python writes and JSON forbids, are words."""
+    if isinstance(value, float):
+        return encode_float(value)
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return value
+
+
+def member(value: JSONObject, name: str) -> JSONObject:
+    """Return an object within an object; an absent one is empty."""
+    inner = value.get(name)
+    return inner if isinstance(inner, dict) else {}
 
 
 def mapping(value: JSONValue) -> dict[str, str]:

@@ -13,13 +13,19 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Blob, Item, ObjectKey
-from mlflow_archive.tracking.artifacts import ArtifactAccess, ArtifactFault, ArtifactOwner
+from mlflow_archive.tracking.artifact_contract import ArtifactAccess, ArtifactFault, ArtifactOwner
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.metrics import HistoryReader
 from mlflow_archive.tracking.paging import each_once, objects, pages, text
 from mlflow_archive.tracking.sources.budget import Budget
 
 ARTIFACTS = "artifacts"
+#: Of an experiment with more runs, links between them and traces are not asked for.
+MAX_LINK_RUNS = 5_000
+REFUSED_IN_DELETED = (
+    "Scorers, label schemas and review queues of deleted experiments cannot be read: the server refuses. "
+    "Restore the experiments to include them."
+)
 
 #: What lists the objects of a kind in one workspace.
 Reader = Callable[["Reading", "str | None", Selection], Iterator["Item | Loss"]]
@@ -45,7 +51,7 @@ class Reading:
         history: Metric histories.
         points: Metric points that wait in memory.
         notes: Sentences about what is there and cannot be read; a dict, for its order.
-        model_ids: Workspace -> logged models that runs name.
+        model_ids: (workspace, experiment) -> logged models that its runs name.
     """
 
     client: ServerClient
@@ -54,7 +60,8 @@ class Reading:
     history: HistoryReader
     points: Budget = field(default_factory=Budget)
     notes: dict[str, None] = field(default_factory=dict)
-    model_ids: dict[str | None, set[str]] = field(default_factory=dict)
+    model_ids: dict[tuple[str | None, str], set[str]] = field(default_factory=dict)
+    _run_ids: dict[tuple[str | None, str], set[str]] = field(default_factory=dict)
     _experiments: dict[str | None, tuple[ExperimentRef, ...]] = field(default_factory=dict)
     _has_models: dict[str | None, bool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,11 +71,28 @@ class Reading:
         with self._lock:
             self.notes[sentence] = None
 
-    def name_models(self, workspace: str | None, model_ids: list[str]) -> None:
-        """Remember logged models that an object refers to."""
+    def name_models(self, workspace: str | None, experiment_id: str, model_ids: list[str]) -> None:
+        """Remember logged models that a run of the experiment refers to."""
         if model_ids:
             with self._lock:
-                self.model_ids.setdefault(workspace, set()).update(model_ids)
+                self.model_ids.setdefault((workspace, experiment_id), set()).update(model_ids)
+
+    def remember_run(self, workspace: str | None, experiment_id: str, run_id: str) -> None:
+        """Remember a run for the question which traces are linked to it."""
+        with self._lock:
+            known = self._run_ids.setdefault((workspace, experiment_id), set())
+            if len(known) <= MAX_LINK_RUNS:
+                known.add(run_id)
+
+    def run_ids(self, workspace: str | None, experiment_id: str) -> list[str]:
+        """Return the runs of the experiment that were read, at most one more than `MAX_LINK_RUNS`."""
+        with self._lock:
+            return sorted(self._run_ids.get((workspace, experiment_id), ()))
+
+    def named_models(self, workspace: str | None, experiment_id: str) -> set[str]:
+        """Return the logged models that runs of the experiment refer to."""
+        with self._lock:
+            return set(self.model_ids.get((workspace, experiment_id), ()))
 
     def experiment_rows(self, workspace: str | None) -> Iterator[JSONObject]:
         """Yield all experiments of a workspace, deleted ones included, each once, in order of creation."""

@@ -10,8 +10,8 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.run import RunRecord
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
-from mlflow_archive.tracking.artifacts import ArtifactOwner
-from mlflow_archive.tracking.paging import each_once, integer, mapping, objects, pages, text, without
+from mlflow_archive.tracking.artifact_contract import ArtifactOwner
+from mlflow_archive.tracking.paging import each_once, integer, mapping, member, number, objects, pages, text, without
 from mlflow_archive.tracking.sources.context import ExperimentRef, Reading
 from mlflow_archive.tracking.sources.histories import Batch, batch_size, metrics_part
 
@@ -45,7 +45,8 @@ def _groups(
         run = run_record(row)
         if not selection.wants_run_id(run.info.run_id):
             continue
-        reading.name_models(workspace, [text(output.get("model_id")) for output in run.model_outputs])
+        reading.name_models(workspace, experiment.id, [text(output.get("model_id")) for output in run.model_outputs])
+        reading.remember_run(workspace, experiment.id, run.info.run_id)
         group.append(run)
         if len(group) >= batch_size(reading.points, len(run.metrics)):
             yield group
@@ -56,10 +57,10 @@ def _groups(
 
 def run_record(row: JSONObject) -> RunRecord:
     """Return the record of a run as the server wrote it."""
-    info = _part(row, "info")
-    data = _part(row, "data")
-    inputs = _part(row, "inputs")
-    outputs = _part(row, "outputs")
+    info = member(row, "info")
+    data = member(row, "data")
+    inputs = member(row, "inputs")
+    outputs = member(row, "outputs")
     metrics = sorted(objects(data.get("metrics")), key=lambda metric: text(metric.get("key")))
     value: JSONObject = {
         "info": without(info, "run_uuid"),
@@ -90,7 +91,7 @@ def _rows(
         for page in pages(reading.client, "POST", "/api/2.0/mlflow/runs/search", request, workspace=workspace):
             yield objects(page.get("runs"))
 
-    return each_once(walk, lambda row: text(_part(row, "info").get("run_id")))
+    return each_once(walk, lambda row: text(member(row, "info").get("run_id")))
 
 
 def _filter(selection: Selection) -> str:
@@ -123,21 +124,16 @@ def _with_model_inputs(reading: Reading, key: ObjectKey, run: RunRecord) -> RunR
     if not reading.has_logged_models(key.workspace):
         return run
     answer = reading.client.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": key.id}, workspace=key.workspace)
-    inputs = objects(_part(_part(answer, "run"), "inputs").get("model_inputs"))
-    reading.name_models(key.workspace, [text(given.get("model_id")) for given in inputs])
+    inputs = objects(member(member(answer, "run"), "inputs").get("model_inputs"))
+    reading.name_models(key.workspace, run.info.experiment_id, [text(given.get("model_id")) for given in inputs])
     return run.model_copy(update={"model_inputs": tuple(inputs)})
-
-
-def _part(value: JSONObject, name: str) -> JSONObject:
-    part = value.get(name)
-    return part if isinstance(part, dict) else {}
 
 
 def _metric(metric: JSONObject) -> JSONValue:
     # The server's JSON leaves numbers out that are zero.
     return {
         **metric,
-        "value": metric.get("value", 0.0),
+        "value": number(metric.get("value")),
         "timestamp": integer(metric.get("timestamp")) or 0,
         "step": integer(metric.get("step")) or 0,
     }

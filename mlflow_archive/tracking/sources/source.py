@@ -14,20 +14,48 @@ from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Item, ObjectKey
 from mlflow_archive.tracking.artifacts import ArtifactAccess
-from mlflow_archive.tracking.capabilities import kinds_of
+from mlflow_archive.tracking.capabilities import JOBS, kinds_of
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.metrics import HistoryReader
-from mlflow_archive.tracking.sources import experiments, runs
+from mlflow_archive.tracking.sources import (
+    evaluation_datasets,
+    experiments,
+    logged_models,
+    prompts,
+    registered_models,
+    runs,
+    scorers,
+    server_objects,
+    traces,
+    webhooks,
+    workspaces,
+)
 from mlflow_archive.tracking.sources.context import ExperimentRef, Reader, Reading, lost
 
 #: Lists the objects of a kind below one experiment.
 ExperimentReader = Callable[[Reading, "str | None", ExperimentRef, Selection], "Iterator[Item | Loss]"]
 
 _READERS: dict[Kind, Reader] = {
+    Kind.WORKSPACE: workspaces.read,
     Kind.EXPERIMENT: experiments.read,
+    Kind.REGISTERED_MODEL: registered_models.read,
+    Kind.PROMPT: prompts.read,
+    Kind.EVALUATION_DATASET: evaluation_datasets.read,
+    Kind.GATEWAY_MODEL_DEFINITION: partial(server_objects.read, Kind.GATEWAY_MODEL_DEFINITION),
+    Kind.GATEWAY_ENDPOINT: partial(server_objects.read, Kind.GATEWAY_ENDPOINT),
+    Kind.BUDGET_POLICY: partial(server_objects.read, Kind.BUDGET_POLICY),
+    Kind.GUARDRAIL: partial(server_objects.read, Kind.GUARDRAIL),
+    Kind.MCP_SERVER: partial(server_objects.read, Kind.MCP_SERVER),
+    Kind.WEBHOOK: webhooks.read,
 }
 _READERS_IN_EXPERIMENT: dict[Kind, ExperimentReader] = {
     Kind.RUN: runs.read,
+    Kind.LOGGED_MODEL: logged_models.read,
+    Kind.TRACE: traces.read,
+    Kind.SCORER: scorers.read,
+    Kind.LABEL_SCHEMA: server_objects.read_label_schemas,
+    Kind.REVIEW_QUEUE: partial(server_objects.read_in_experiment, Kind.REVIEW_QUEUE),
+    Kind.ISSUE: partial(server_objects.read_in_experiment, Kind.ISSUE),
 }
 
 
@@ -48,6 +76,7 @@ class MlflowSource:
         self._kinds = kinds_of(client)
         self._pool = ThreadPoolExecutor(parallelism, thread_name_prefix="mlflow-source")
         self._reading = Reading(client, artifacts, self._pool, HistoryReader(client))
+        self._workspace_names: tuple[str | None, ...] | None = None
         self._lock = threading.Lock()
 
     def describe(self) -> SourceInfo:
@@ -67,7 +96,7 @@ class MlflowSource:
         """
         if kind not in self._kinds or not selection.wants(kind):
             return
-        for workspace in self._workspaces():
+        for workspace in (None,) if kind is Kind.WORKSPACE else self._workspaces():
             if kind in IN_EXPERIMENT:
                 yield from self._read_in_experiments(kind, workspace, selection)
             else:
@@ -76,7 +105,15 @@ class MlflowSource:
 
     def notes(self) -> tuple[str, ...]:
         """Say what is there that no client can read."""
-        return tuple(self._reading.notes)
+        client = self._reading.client
+        general = [
+            "Users, roles and password hashes of MLflow's basic authentication are not in a backup over the API."
+        ]
+        if client.at_least(JOBS):
+            general.append("Jobs of the server are not in a backup over the API; restored, they would run again.")
+        if client.at_least("3.0"):
+            general.append("Deleted logged models are found only where a run names them; no search shows them.")
+        return (*self._reading.notes, *general)
 
     def close(self) -> None:
         """End requests that run ahead, and the connections."""
@@ -85,7 +122,10 @@ class MlflowSource:
         self._reading.client.close()
 
     def _workspaces(self) -> tuple[str | None, ...]:
-        return (None,)
+        with self._lock:
+            if self._workspace_names is None:
+                self._workspace_names = workspaces.names(self._reading)
+            return self._workspace_names
 
     def _read_in_experiments(self, kind: Kind, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
         try:

@@ -1,0 +1,170 @@
+"""Registered models and prompts: rows of one registry, told apart by a tag.
+
+`registered-models/search` is asked without a filter: newer servers leave prompts out of it, and older ones know no
+prompts. Prompts are asked for by their tag (MLflow 2.21 and later). Versions are asked for model by model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from mlflow_archive.errors import NotFoundError, UsageError
+from mlflow_archive.spec.canonical import JSONObject, JSONValue
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.records.prompt import PromptRecord
+from mlflow_archive.spec.records.registered_model import ModelVersion, RegisteredModelRecord
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Blob, Content, Item, ObjectKey
+from mlflow_archive.tracking.artifact_contract import ArtifactOwner
+from mlflow_archive.tracking.paging import each_once, integer, mapping, objects, pages, text, without
+from mlflow_archive.tracking.sources.context import ARTIFACTS, Reading
+
+_MODELS = "/api/2.0/mlflow/registered-models/search"
+_VERSIONS = "/api/2.0/mlflow/model-versions"
+_PAGE = 200
+_VERSION_PAGE = 1000
+_IS_PROMPT = "mlflow.prompt.is_prompt"
+_PROMPTS_ONLY = f"tags.`{_IS_PROMPT}` = 'true'"
+
+
+def read(reading: Reading, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
+    """List the wanted registered models."""
+    if selection.models == ():
+        return
+    for row in _rows(reading, workspace, ""):
+        name = text(row.get("name"))
+        if not _is_prompt(row) and selection.wants_model(name):
+            key = ObjectKey(Kind.REGISTERED_MODEL, name, None, workspace, name)
+            yield Item(key, partial(_load_model, reading, key, row, selection.artifacts))
+
+
+def read_prompts(reading: Reading, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
+    """List the wanted prompts."""
+    if selection.prompts == ():
+        return
+    for row in _rows(reading, workspace, _PROMPTS_ONLY):
+        name = text(row.get("name"))
+        if _is_prompt(row) and selection.wants_prompt(name):
+            key = ObjectKey(Kind.PROMPT, name, None, workspace, name)
+            yield Item(key, partial(_load_prompt, reading, key, row))
+
+
+def _rows(reading: Reading, workspace: str | None, wish: str) -> Iterator[JSONObject]:
+    request: JSONObject = {"max_results": _PAGE, **({"filter": wish} if wish else {})}
+
+    def walk() -> Iterator[list[JSONObject]]:
+        for page in pages(reading.client, "GET", _MODELS, request, workspace=workspace):
+            yield objects(page.get("registered_models"))
+
+    return each_once(walk, lambda row: text(row.get("name")))
+
+
+def _load_prompt(reading: Reading, key: ObjectKey, row: JSONObject) -> Content:
+    versions = _versions(reading, key, row, _PROMPTS_ONLY)
+    return Content(PromptRecord.from_json(_record(row, versions), "the server's answer"))
+
+
+def _load_model(reading: Reading, key: ObjectKey, row: JSONObject, artifacts: bool) -> Content:
+    versions = [_with_location(reading, key, version) for version in _versions(reading, key, row, "")]
+    record = RegisteredModelRecord.from_json(_record(row, versions), "the server's answer")
+    if not artifacts:
+        return Content(record)
+    return Content(record, blobs=partial(_blobs, reading, key, record))
+
+
+def _record(row: JSONObject, versions: list[JSONObject]) -> JSONObject:
+    aliases: JSONObject = {
+        text(alias.get("alias")): integer(alias.get("version")) for alias in objects(row.get("aliases"))
+    }
+    return {
+        **without(row, "latest_versions"),
+        "tags": {**mapping(row.get("tags"))},
+        "aliases": aliases,
+        "versions": [_version(version) for version in versions],
+    }
+
+
+def _version(version: JSONObject) -> JSONValue:
+    # The name is the model's; aliases are kept with the model, and a search leaves them empty.
+    return {
+        **without(version, "name", "aliases"),
+        "version": integer(version.get("version")),
+        "tags": {**mapping(version.get("tags"))},
+    }
+
+
+def _versions(reading: Reading, key: ObjectKey, row: JSONObject, wish: str) -> list[JSONObject]:
+    """Return all versions, ascending.
+
+    Those that the model itself names and the search does not show (a prompt version without the prompt's tag) are
+    asked for one by one.
+    """
+    clauses = [f"name = {_quoted(key.id)}", *([wish] if wish else [])]
+    request: JSONObject = {"max_results": _VERSION_PAGE, "filter": " and ".join(clauses)}
+
+    def walk() -> Iterator[list[JSONObject]]:
+        for page in pages(reading.client, "GET", f"{_VERSIONS}/search", request, workspace=key.workspace):
+            yield objects(page.get("model_versions"))
+
+    found = {
+        integer(version.get("version")) or 0: version
+        for version in each_once(walk, lambda version: text(version.get("version")))
+        # Some databases compare names without regard to case.
+        if version.get("name") == key.id
+    }
+    named = {integer(version.get("version")) or 0 for version in objects(row.get("latest_versions"))}
+    named |= {integer(alias.get("version")) or 0 for alias in objects(row.get("aliases"))}
+    if named - found.keys():
+        for number in sorted(set(range(1, max(named) + 1)) - found.keys()):
+            version = _one_version(reading, key, number)
+            if version is not None:
+                found[number] = version
+    return [found[number] for number in sorted(found)]
+
+
+def _one_version(reading: Reading, key: ObjectKey, number: int) -> JSONObject | None:
+    params = {"name": key.id, "version": str(number)}
+    try:
+        answer = reading.client.call("GET", f"{_VERSIONS}/get", params=params, workspace=key.workspace)
+    except NotFoundError:
+        # A deleted number leaves a gap.
+        return None
+    version = answer.get("model_version")
+    return version if isinstance(version, dict) else None
+
+
+def _with_location(reading: Reading, key: ObjectKey, version: JSONObject) -> JSONObject:
+    params = {"name": key.id, "version": text(version.get("version"))}
+    try:
+        answer = reading.client.call("GET", f"{_VERSIONS}/get-download-uri", params=params, workspace=key.workspace)
+    except (NotFoundError, UsageError):
+        # A version that is not ready, or whose model is gone, has no place of its own.
+        return version
+    location = text(answer.get("artifact_uri"))
+    return {**version, "storage_location": location} if location else version
+
+
+def _blobs(reading: Reading, key: ObjectKey, record: RegisteredModelRecord) -> Iterator[Blob | Loss]:
+    """Yield the files of versions that lie outside of every run and logged model, which are read with those."""
+    for version in record.versions:
+        if version.storage_location and not _is_elsewhere(version):
+            owner = ArtifactOwner(Kind.REGISTERED_MODEL, key.id, version.storage_location, key.workspace)
+            yield from reading.blobs(key, owner, role=f"versions/{version.version}/{ARTIFACTS}")
+
+
+def _is_elsewhere(version: ModelVersion) -> bool:
+    places = (version.storage_location or "").split("/")
+    if any(place.startswith("m-") and len(place) == 34 for place in places):
+        return True
+    # <experiment>/<run>/artifacts: the version may have been copied from a model of another run than its own.
+    return "artifacts" in places and len(places[places.index("artifacts") - 1]) == 32
+
+
+def _is_prompt(row: JSONObject) -> bool:
+    return mapping(row.get("tags")).get(_IS_PROMPT, "").lower() == "true"
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if "'" not in name else f'"{name}"'

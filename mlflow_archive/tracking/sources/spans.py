@@ -1,0 +1,57 @@
+"""Spans in MLflow's own JSON form (``Span.to_dict``), exactly as the server keeps them.
+
+`get-trace-artifact` gives them so for every place they can be in: the tracking store (stored rows, passed through),
+``traces.json`` beside the artifacts, or an archive; partial ones too. `batchGet` gives the same spans as OTLP, which
+is costlier for the server to make, writes attribute values anew and leaves out what OTLP cannot carry.
+A sink turns a line back into OTLP by ``Span.from_dict(line).to_otel_proto()``, so the rows come out the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+from mlflow_archive.errors import MlflowArchiveError, NotFoundError, UnavailableError
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.stream import ObjectKey, Part
+from mlflow_archive.tracking.paging import finite, objects, text
+from mlflow_archive.tracking.sources.context import Reading, lost
+
+SPANS = "spans"
+_LOCATION_TAG = "mlflow.trace.spansLocation"
+_ARTIFACT = "/ajax-api/2.0/mlflow/get-trace-artifact"
+
+
+def spans_part(
+    reading: Reading, key: ObjectKey, info: JSONObject, tags: dict[str, str]
+) -> tuple[tuple[Part, ...], str | None, tuple[Loss, ...]]:
+    """Read the spans of a trace.
+
+    Returns:
+        The part ``spans``, where they came from, and what is lost of them. A trace in progress may have none yet.
+    """
+    location = tags.get(_LOCATION_TAG) or "ARTIFACT_REPO"
+    try:
+        spans = _spans(reading, key)
+    except MlflowArchiveError as error:
+        if isinstance(error, NotFoundError) and text(info.get("state")) == "IN_PROGRESS":
+            return (), None, ()
+        return (), None, (lost(key, error, path=SPANS),)
+    return (Part(SPANS, partial(_lines, spans)),), location, ()
+
+
+def _lines(spans: list[JSONObject]) -> Iterator[JSONObject]:
+    return iter(spans)
+
+
+def _spans(reading: Reading, key: ObjectKey) -> list[JSONObject]:
+    with reading.client.download(_ARTIFACT, params={"request_id": key.id}) as chunks:
+        document = b"".join(chunks)
+    try:
+        data = json.loads(document)
+    except ValueError as error:
+        raise UnavailableError(f"The spans of the trace {key.id} are not JSON; try again.", code="not_json") from error
+    found = objects(data.get("spans")) if isinstance(data, dict) else []
+    return [{name: finite(value) for name, value in span.items()} for span in found]

@@ -1,0 +1,173 @@
+"""Traces: infos and assessments by search, spans one trace at a time, files below the trace's artifact root.
+
+From MLflow 3.2 on `3.0 traces/search` gives MLflow's ``TraceInfoV3``; before, `2.0 traces` gives an older form that
+is written as a V3 one here, its other fields kept.
+
+Links between traces and runs are in no trace's answer. They are asked for run by run, for the runs of experiments
+that have traces and whose runs were read before, up to `MAX_LINK_RUNS` of an experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from functools import partial
+
+from mlflow_archive.spec.canonical import JSONObject, JSONValue
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.records.trace import TraceRecord, parse_time_ms
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Content, Item, ObjectKey
+from mlflow_archive.tracking.artifact_contract import ArtifactOwner
+from mlflow_archive.tracking.capabilities import TRACE_LINKS, TRACES_V3
+from mlflow_archive.tracking.paging import each_once, finite, integer, mapping, objects, pages, text, without
+from mlflow_archive.tracking.sources.context import MAX_LINK_RUNS, ExperimentRef, Reading
+from mlflow_archive.tracking.sources.spans import spans_part
+
+_PAGE = 500
+_SOURCE_RUN = "mlflow.sourceRun"
+_ARTIFACT_LOCATION = "mlflow.artifactLocation"
+
+
+def read(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
+) -> Iterator[Item | Loss]:
+    """List the wanted traces of an experiment, those in progress included."""
+    links: dict[str, set[str]] | None = None
+    for row in _rows(reading, workspace, experiment, selection):
+        info = row if "trace_id" in row else as_v3(row)
+        trace_id = text(info.get("trace_id"))
+        if not selection.wants_time(parse_time_ms(text(info.get("request_time")))):
+            continue
+        if links is None:
+            links = _links(reading, workspace, experiment)
+        name = mapping(info.get("tags")).get("mlflow.traceName", "")
+        key = ObjectKey(Kind.TRACE, trace_id, experiment.id, workspace, name)
+        run_ids = sorted(links.get(trace_id, set()) - {mapping(info.get("trace_metadata")).get(_SOURCE_RUN, "")})
+        yield Item(key, partial(_load, reading, key, info, tuple(run_ids), selection.artifacts))
+
+
+def as_v3(row: JSONObject) -> JSONObject:
+    """Return a trace info of MLflow 2.14 to 3.1 in the form of later versions."""
+    metadata = mapping(row.get("request_metadata"))
+    time_ms, duration_ms = integer(row.get("timestamp_ms")), integer(row.get("execution_time_ms"))
+    info: JSONObject = {
+        **without(row, "request_id", "status", "request_metadata", "timestamp_ms", "execution_time_ms"),
+        "trace_id": text(row.get("request_id")),
+        "trace_location": {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": text(row.get("experiment_id"))},
+        },
+        "state": text(row.get("status")) or "STATE_UNSPECIFIED",
+        "trace_metadata": {**metadata},
+        "request_preview": metadata.get("mlflow.traceInputs"),
+        "response_preview": metadata.get("mlflow.traceOutputs"),
+    }
+    if time_ms is not None:
+        moment = datetime.fromtimestamp(time_ms // 1000, timezone.utc)
+        info["request_time"] = f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+    if duration_ms is not None and info["state"] != "IN_PROGRESS":
+        info["execution_duration"] = f"{duration_ms // 1000}.{duration_ms % 1000:03d}s"
+    return {name: value for name, value in info.items() if value is not None}
+
+
+def _rows(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
+) -> Iterator[JSONObject]:
+    request: JSONObject = {"max_results": _PAGE, "order_by": ["timestamp_ms ASC"]}
+    wish = _filter(selection)
+    if wish:
+        request["filter"] = wish
+    if reading.client.at_least(TRACES_V3):
+        method, path = "POST", "/api/3.0/mlflow/traces/search"
+        request["locations"] = [_location(experiment.id)]
+    else:
+        method, path = "GET", "/api/2.0/mlflow/traces"
+        request["experiment_ids"] = [experiment.id]
+
+    def walk() -> Iterator[list[JSONObject]]:
+        for page in pages(reading.client, method, path, request, workspace=workspace):
+            yield objects(page.get("traces"))
+
+    return each_once(walk, lambda row: text(row.get("trace_id") or row.get("request_id")))
+
+
+def _filter(selection: Selection) -> str:
+    clauses = []
+    if selection.since_ms is not None:
+        clauses.append(f"timestamp_ms >= {selection.since_ms}")
+    if selection.until_ms is not None:
+        clauses.append(f"timestamp_ms < {selection.until_ms}")
+    return " and ".join(clauses)
+
+
+def _load(reading: Reading, key: ObjectKey, info: JSONObject, run_ids: tuple[str, ...], artifacts: bool) -> Content:
+    tags = mapping(info.get("tags"))
+    parts, location, losses = spans_part(reading, key, info, tags)
+    value: JSONObject = {
+        "info": {
+            **without(info, "tags", "assessments"),
+            "trace_metadata": {**mapping(info.get("trace_metadata"))},
+        },
+        "experiment_id": key.experiment_id,
+        "tags": {**tags},
+        "assessments": [*_in_order(objects(info.get("assessments")))],
+        "spans_location": location,
+        "run_ids": [*run_ids],
+    }
+    record = TraceRecord.from_json(value, "the server's answer")
+    root = tags.get(_ARTIFACT_LOCATION)
+    if not artifacts or not root:
+        return Content(record, parts, losses=losses)
+    owner = ArtifactOwner(Kind.TRACE, key.id, root, key.workspace)
+    return Content(record, parts, partial(reading.blobs, key, owner), losses)
+
+
+def _in_order(assessments: list[JSONObject]) -> list[JSONValue]:
+    """Return the assessments ascending by creation, and each after the one that it overrides."""
+    waiting = sorted(
+        assessments,
+        key=lambda one: (parse_time_ms(text(one.get("create_time"))) or 0, text(one.get("assessment_id"))),
+    )
+    ids = {text(one.get("assessment_id")) for one in waiting}
+    placed: dict[str, JSONValue] = {}
+    while waiting:
+        ready = [one for one in waiting if text(one.get("overrides")) not in ids - placed.keys()]
+        for one in ready or waiting[:1]:
+            placed[text(one.get("assessment_id"))] = finite(one)
+            waiting.remove(one)
+    return [*placed.values()]
+
+
+def _links(reading: Reading, workspace: str | None, experiment: ExperimentRef) -> dict[str, set[str]]:
+    """Return trace id -> the runs of the experiment it is linked to or was made in."""
+    if not reading.client.at_least(TRACE_LINKS):
+        return {}
+    run_ids = reading.run_ids(workspace, experiment.id)
+    if len(run_ids) > MAX_LINK_RUNS:
+        reading.note(
+            f"Links between traces and runs of the experiment {experiment.name!r} were not read, beyond those in the "
+            f"traces' own metadata: it has more than {MAX_LINK_RUNS} runs."
+        )
+        return {}
+    links: dict[str, set[str]] = {}
+    ask = partial(_traces_of, reading, workspace, experiment)
+    for run_id, trace_ids in zip(run_ids, reading.pool.map(ask, run_ids), strict=True):
+        for trace_id in trace_ids:
+            links.setdefault(trace_id, set()).add(run_id)
+    return links
+
+
+def _traces_of(reading: Reading, workspace: str | None, experiment: ExperimentRef, run_id: str) -> list[str]:
+    request: JSONObject = {
+        "locations": [_location(experiment.id)],
+        "filter": f"attributes.run_id = '{run_id}'",
+        "max_results": _PAGE,
+    }
+    found = pages(reading.client, "POST", "/api/3.0/mlflow/traces/search", request, workspace=workspace)
+    return [text(row.get("trace_id")) for page in found for row in objects(page.get("traces"))]
+
+
+def _location(experiment_id: str) -> JSONObject:
+    return {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
