@@ -13,13 +13,27 @@ from mlflow_archive.tracking.artifacts import ArtifactAccess
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.idmap import IdMap
 from mlflow_archive.tracking.sinks.context import SinkContext, unsupported
+from mlflow_archive.tracking.sinks.evaluation_datasets import EvaluationDatasets
 from mlflow_archive.tracking.sinks.experiments import Experiments
 from mlflow_archive.tracking.sinks.logged_models import LoggedModels
 from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
 from mlflow_archive.tracking.sinks.registered_models import RegisteredModels
+from mlflow_archive.tracking.sinks.reviewing import BudgetPolicies, Issues, LabelSchemas, ReviewQueues, Unrestorable
 from mlflow_archive.tracking.sinks.runs import Runs
+from mlflow_archive.tracking.sinks.scorers import Scorers
 from mlflow_archive.tracking.sinks.traces import Traces
 from mlflow_archive.tracking.sinks.uploading import Uploader
+from mlflow_archive.tracking.sinks.webhooks import Webhooks
+from mlflow_archive.tracking.sinks.workspaces import Workspaces
+
+_NEEDS_KEY = (
+    "Gateway model definitions and endpoints need an API key, which no archive holds; make them again at the target, "
+    "the archive says how they were."
+)
+_NEEDS_ENDPOINT = (
+    "Guardrails stand in front of gateway endpoints, which are not restored; the archive says how they were."
+)
+_NO_MCP = "Entries of the MCP registry are kept in the archive, but not written to a server by this version."
 
 
 class KindSink(Protocol):
@@ -89,6 +103,18 @@ class MlflowSink:
             Kind.REGISTERED_MODEL: registered_models,
             Kind.PROMPT: registered_models,
             Kind.TRACE: self._traces,
+            Kind.WORKSPACE: Workspaces(self._context),
+            Kind.EVALUATION_DATASET: EvaluationDatasets(self._context),
+            Kind.SCORER: Scorers(self._context, experiments),
+            Kind.LABEL_SCHEMA: LabelSchemas(self._context, experiments),
+            Kind.REVIEW_QUEUE: ReviewQueues(self._context, experiments),
+            Kind.ISSUE: Issues(self._context, experiments),
+            Kind.BUDGET_POLICY: BudgetPolicies(self._context),
+            Kind.WEBHOOK: Webhooks(self._context),
+            Kind.GATEWAY_MODEL_DEFINITION: Unrestorable(_NEEDS_KEY),
+            Kind.GATEWAY_ENDPOINT: Unrestorable(_NEEDS_KEY),
+            Kind.GUARDRAIL: Unrestorable(_NEEDS_ENDPOINT),
+            Kind.MCP_SERVER: Unrestorable(_NO_MCP),
         }
 
     @property

@@ -48,10 +48,10 @@ class Versions:
 
     def existing(self) -> set[int]:
         """Return the numbers that the target has; deleted ones are in no listing."""
-        quoted = self._name.replace("'", "''") if "'" in self._name else self._name
+        quoted = f'"{self._name}"' if "'" in self._name else f"'{self._name}'"
         # A search without the tag leaves prompts out.
         prompts = " AND tag.`mlflow.prompt.is_prompt` = 'true'" if self._key.kind is Kind.PROMPT else ""
-        params: JSONObject = {"filter": f"name='{quoted}'{prompts}", "max_results": 200}
+        params: JSONObject = {"filter": f"name = {quoted}{prompts}", "max_results": 200}
         listed = self._context.pages(
             "model-versions/search", params, "model_versions", workspace=self._key.workspace, method="GET"
         )

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from urllib.parse import quote
 
+from mlflow_archive.errors import ConflictError, MlflowArchiveError
 from mlflow_archive.events import Silence
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.records import record_type
 from mlflow_archive.spec.selection import Selection
-from mlflow_archive.stream import Account, Blob, Content, Item, ObjectKey, Outcome, Part
+from mlflow_archive.stream import Account, Blob, Content, Item, ObjectKey, Outcome, Part, Status
 from mlflow_archive.tracking.artifacts import ArtifactFile, ArtifactOwner
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.http_client import HttpClient
@@ -70,6 +71,16 @@ class ProxyArtifacts:
             return b"".join(chunks)
 
 
+def _write(sink: MlflowSink, item: Item) -> Outcome:
+    """As the transfer does it: an object that fails is lost, a conflict ends it all."""
+    try:
+        return sink.write(item)
+    except ConflictError:
+        raise
+    except MlflowArchiveError as error:
+        return Outcome(item.key, Status.LOST, str(error), losses=(item.key.lost(error.code, str(error)),))
+
+
 def _path(uri: str) -> str:
     return uri.removeprefix("mlflow-artifacts:").lstrip("/")
 
@@ -92,7 +103,7 @@ class Target:
             for kind in KIND_ORDER:
                 of_kind = [item for item in items if item.key.kind is kind]
                 for item in of_kind:
-                    outcomes[item.key.id] = sink.write(item)
+                    outcomes[item.key.id] = _write(sink, item)
                 for scope in {item.key.scope for item in of_kind}:
                     sink.close_scope(scope)
             late = sink.finish(ACCOUNT)

@@ -1,0 +1,50 @@
+"""Workspaces, made before anything that stands in them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.records.workspace import WorkspaceRecord
+from mlflow_archive.stream import Item, Outcome, Status
+from mlflow_archive.tracking.sinks.context import API3, SinkContext, rows, text, unsupported
+
+_DEFAULT = "default"
+
+
+class Workspaces:
+    """Writes workspaces. Their artifact root stays the target's own: the source's is a place of the source."""
+
+    def __init__(self, context: SinkContext) -> None:
+        """Ask nothing yet."""
+        self._context = context
+
+    def write(self, item: Item) -> Outcome:
+        """Create a workspace, or take the one of that name."""
+        key = item.key
+        record = cast("WorkspaceRecord", item.load().record)
+        if record.name == _DEFAULT:
+            return Outcome(key, Status.SKIPPED, reason="exists", target_id=_DEFAULT)
+        names = self._names()
+        if names is None:
+            version = self._context.client.version
+            return unsupported(
+                item,
+                f"The target (MLflow {version}) has no workspaces; start MLflow 3.10 or later with --enable-workspaces.",
+            )
+        if record.name in names:
+            return self._context.existing(key, record.name)
+        if self._context.options.dry_run:
+            return self._context.plan(key, record.name)
+        body: JSONObject = {"name": record.name}
+        if record.description:
+            body["description"] = record.description
+        self._context.create(f"{API3}workspaces", body, find=lambda: None)
+        return Outcome(key, Status.STORED, target_id=record.name)
+
+    def _names(self) -> set[str] | None:
+        """Return the workspaces of the target, None if it has them off."""
+        client = self._context.client
+        if not client.at_least("3.10.0") or not client.call("GET", f"{API3}server-info").get("workspaces_enabled"):
+            return None
+        return {text(entry, "name") for entry in rows(client.call("GET", f"{API3}workspaces"), "workspaces")}
