@@ -224,6 +224,10 @@ def copy(  # noqa: PLR0913 - the choices of a copy
 def open(url: str, *, storage_options: Mapping[str, object] | None = None) -> Archive:
     """Open an archive to look into it. Close it, or use it in a ``with`` statement.
 
+    Args:
+        url: The archive.
+        storage_options: Passed to the storage backend.
+
     Raises:
         NotAnArchiveError: There is no committed archive at the place.
         IntegrityError: Its marker or manifest is damaged.

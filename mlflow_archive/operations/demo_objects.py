@@ -46,7 +46,7 @@ class DemoObjects:
         return tuple(kind for kind in KIND_ORDER if kind in kinds)
 
     def read(self, kind: Kind, selection: Selection) -> Iterator[Item]:
-        """Yield the objects of a kind."""
+        """Yield the objects of a kind, all of them: the project is only ever taken as a whole."""
         if selection.wants(kind):
             yield from (item for item in _items() if item.key.kind is kind)
 

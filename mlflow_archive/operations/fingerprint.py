@@ -27,6 +27,7 @@ _NUMBERS = ("version", "scorer_version")
 #: Mappings whose empty values say something; elsewhere an empty text is what a server says for none.
 _MEANT_EMPTY = frozenset({"tags", "params"})
 _MLMODEL_ID = re.compile(rb"^(run_id|model_id|model_uuid):")
+_VERSION_SOURCE = re.compile(r"^versions/[^/]+/source$")
 _MODULUS = 1 << 128
 
 
@@ -120,10 +121,21 @@ class _Walk:
         if isinstance(value, str):
             if path.rpartition("/")[2] in _EXPERIMENT_FIELDS:
                 return self._translation.experiment(value)
+            if _VERSION_SOURCE.match(path):
+                return _owner_of(self._translation.text(value))
             return self._translation.text(value)
         if isinstance(value, float):
             return int(value) if value.is_integer() and abs(value) < 2**53 else encode_float(value)
         return value
+
+
+def _owner_of(location: str) -> str:
+    """Return whose files a model version stands on: the location itself is the server's to choose.
+
+    A registry URI without an id in it (``models:/name/1``) and a location that names nobody are kept as they are.
+    """
+    owners = _ID.findall(location)
+    return f"files of {owners[-1]}" if owners else location
 
 
 def unordered(digests: Iterable[bytes]) -> bytes:

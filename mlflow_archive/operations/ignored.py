@@ -27,7 +27,6 @@ _VERSIONED: dict[str, str] = {
     "versions/*/creation_timestamp": _TIME,
     "versions/*/last_updated_timestamp": _TIME,
     "versions/*/user_id": _USER,
-    "versions/*/source": _PLACE,
     "versions/*/storage_location": _PLACE,
     "versions/*/status_message": _DERIVED,
     "versions/*/aliases": _DERIVED,

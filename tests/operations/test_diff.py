@@ -140,3 +140,25 @@ def test_every_ignored_field_has_a_reason():
     assert all(reason for table in IGNORED.values() for reason in table.values())
     assert is_ignored(Kind.RUN, f"tags/{SOURCE_ID}")
     assert not is_ignored(Kind.RUN, "info/status")
+
+
+@pytest.mark.parametrize(
+    ("there", "same"),
+    [
+        (f"models:/{NEW_MODEL}", True),
+        (f"mlflow-artifacts:/7/models/{NEW_MODEL}/artifacts", True),
+        (f"models:/{OLD_MODEL[:-1]}0", False),
+        ("mlflow-archive:/flower/1", False),
+    ],
+)
+def test_a_version_stands_on_the_files_of_the_same_model(there, same):
+    def version(source):
+        record = {"name": "flower", "versions": [{"version": 1, "source": source}]}
+        return item(Kind.REGISTERED_MODEL, "flower", content(Kind.REGISTERED_MODEL, record), name="flower")
+
+    left, right = ends(run(), restored())
+    left.entries.append(version(f"models:/{OLD_MODEL}"))
+    right.entries.append(version(there))
+    report = compare(left, right, Selection())
+    assert report.same is same
+    assert [d.fields for d in report.different] == ([] if same else [("versions/1/source",)])
