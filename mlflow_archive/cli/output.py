@@ -35,8 +35,8 @@ class Output(ABC):
         """Print the result: the document, or the text that ``render`` makes."""
 
     @abstractmethod
-    def watching(self) -> AbstractContextManager[Observer]:
-        """Show progress as long as the context is open."""
+    def watching(self, *, steps: bool = False) -> AbstractContextManager[Observer]:
+        """Show progress as long as the context is open: numbers, or ``steps`` as they begin."""
 
     def warn(self, message: str) -> None:
         """Tell a person something on standard error, unless standard error is for JSON lines."""
@@ -57,9 +57,9 @@ class TextOutput(Output):
         if not self._quiet:
             click.echo(render())
 
-    def watching(self) -> AbstractContextManager[Observer]:
+    def watching(self, *, steps: bool = False) -> AbstractContextManager[Observer]:
         """Show a bar on a terminal, else write a line a minute."""
-        return watching(sys.stderr, events=self.events, silent=self._quiet)
+        return watching(sys.stderr, events=self.events, silent=self._quiet, steps=steps)
 
 
 class JsonOutput(Output):
@@ -71,6 +71,6 @@ class JsonOutput(Output):
 
         click.echo(document_bytes(document).decode("utf-8", "replace"), nl=False)
 
-    def watching(self) -> AbstractContextManager[Observer]:
+    def watching(self, *, steps: bool = False) -> AbstractContextManager[Observer]:
         """Show nothing, but for events if they are asked for."""
-        return watching(sys.stderr, events=self.events, silent=True)
+        return watching(sys.stderr, events=self.events, silent=True, steps=steps)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mlflow_archive.cli import wording
 from mlflow_archive.cli.tally import Tally
-from mlflow_archive.events import BytesMoved, Event, Observer, Silence, TransferFinished, TransferStarted
+from mlflow_archive.events import BytesMoved, Event, Note, Observer, Silence, TransferFinished, TransferStarted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,13 +22,14 @@ BYTES_INTERVAL_SECONDS = 1.0
 
 
 @contextmanager
-def watching(stream: TextIO, *, events: bool, silent: bool) -> Iterator[Observer]:
+def watching(stream: TextIO, *, events: bool, silent: bool, steps: bool = False) -> Iterator[Observer]:
     """Yield the observer that fits a stream, and end it in order.
 
     Args:
         stream: Standard error.
         events: Write lines of JSON.
         silent: Show nothing, unless ``events`` asks for it.
+        steps: Tell steps, not numbers.
     """
     if events:
         lines = EventLines(stream)
@@ -38,6 +39,8 @@ def watching(stream: TextIO, *, events: bool, silent: bool) -> Iterator[Observer
             lines.flush()
     elif silent:
         yield Silence()
+    elif steps:
+        yield StepLines(stream)
     elif stream.isatty():
         with TerminalProgress(stream).live() as bar:
             yield bar
@@ -102,6 +105,25 @@ class LogProgress:
         self._last = self._clock()
         self._stream.write(f"{wording.time(int(time.time() * 1000))} {text}\n")
         self._stream.flush()
+
+
+class StepLines:
+    """Writes a line when a step begins: for a command that makes several transfers.
+
+    A step is a note between transfers; the notes of a transfer itself are in its report.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._transferring = False
+
+    def notify(self, event: Event) -> None:
+        """Write the sentence of a step; the rest is not told."""
+        if isinstance(event, TransferStarted | TransferFinished):
+            self._transferring = isinstance(event, TransferStarted)
+        elif isinstance(event, Note) and not self._transferring:
+            self._stream.write(f"{event.message} ...\n")
+            self._stream.flush()
 
 
 class TerminalProgress:

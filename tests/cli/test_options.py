@@ -143,3 +143,29 @@ def test_verify(called: dict[str, Any]) -> None:
         "parallelism": 2,
         "storage_options": {},
     }
+
+
+def test_diff(called: dict[str, Any]) -> None:
+    run("diff", "left", "right", "--without", "artifacts")
+
+    assert called == {
+        "args": ("left", "right"),
+        "artifacts": False,
+        "parallelism": 8,
+        "storage_options": {},
+        **NOTHING_CHOSEN,
+        "without": ("artifacts",),
+    }
+
+
+def test_ls_show_and_demo(called: dict[str, Any]) -> None:
+    run("ls", "url", "--experiment", "iris", "--kind", "runs")
+    assert called == {"args": ("url",), "kind": "runs", "experiment": "iris", "storage_options": {}}
+    called.clear()
+
+    run("show", "url", "churn", "--kind", "models", "--storage-option", "anon=true")
+    assert called == {"args": ("url", "churn"), "kind": "models", "storage_options": {"anon": True}}
+    called.clear()
+
+    run("demo", "--directory", "here")
+    assert called == {"args": ("here",)}

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlflow_archive.cli.progress import EventLines, LogProgress, TerminalProgress, watching
+from mlflow_archive.cli.progress import EventLines, LogProgress, StepLines, TerminalProgress, watching
 from mlflow_archive.cli.tally import Tally
 from mlflow_archive.events import (
     BytesMoved,
     Event,
     ItemFinished,
     LossRecorded,
+    Note,
     SectionStarted,
     Silence,
     TransferFinished,
@@ -169,10 +170,27 @@ def test_event_lines_are_json_and_bytes_are_summed_up(clock: FakeClock) -> None:
     ]
 
 
+def test_steps_are_told_and_the_notes_of_transfers_are_not(clock: FakeClock) -> None:
+    stream = io.StringIO()
+    steps = StepLines(stream)
+
+    steps.notify(Note("Backing it up"))
+    for event in transfer(clock):
+        steps.notify(event)
+    steps.notify(Note("Password hashes are not in a backup."))
+    steps.notify(TransferFinished("complete", 10, 0, 0, 10 << 20, 10.0))
+    steps.notify(Note("Comparing"))
+
+    assert stream.getvalue() == "Backing it up ...\nComparing ...\n"
+
+
 def test_who_watches(clock: FakeClock) -> None:
-    def watcher(stream: io.StringIO, *, events: bool, silent: bool) -> type:
-        with watching(stream, events=events, silent=silent) as observer:
+    def watcher(stream: io.StringIO, *, events: bool, silent: bool, steps: bool = False) -> type:
+        with watching(stream, events=events, silent=silent, steps=steps) as observer:
             return type(observer)
+
+    assert watcher(Terminal(), events=False, silent=False, steps=True) is StepLines
+    assert watcher(Terminal(), events=False, silent=True, steps=True) is Silence
 
     assert watcher(Terminal(), events=False, silent=False) is TerminalProgress
     assert watcher(io.StringIO(), events=False, silent=False) is LogProgress

@@ -13,6 +13,7 @@ from mlflow_archive.cli.output import Output
 
 @click.command(
     cls=Command,
+    short_help="Write a server's objects into an archive.",
     interrupted="What was written is kept but is no archive yet; the same command with --resume goes on with it.",
 )
 @click.argument("dest_url")

@@ -14,7 +14,7 @@ INSTALL = {
 }
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Print a shell completion script.")
 @click.argument("shell", type=click.Choice(list(INSTALL)))
 def completion(shell: str) -> None:
     r"""Print the completion script for SHELL: bash, zsh or fish.

@@ -22,7 +22,9 @@ OBJECTS_SHOWN = 20
 FIELDS_SHOWN = 5
 
 
-@click.command(cls=Command, interrupted="Comparing changes nothing; run it again.")
+@click.command(
+    cls=Command, short_help="Compare archives and servers.", interrupted="Comparing changes nothing; run it again."
+)
 @click.argument("left")
 @click.argument("right")
 @options.selection_option()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow_archive.operations.listing import Listing, Row, SectionRows
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="List what an archive holds.")
 @click.argument("url")
 @click.option("--experiment", metavar="NAME|ID", help="List what is below this experiment: its runs, traces, models.")
 @click.option("--kind", type=click.Choice(KIND_WORDS), metavar="KIND", help="List only objects of this kind.")

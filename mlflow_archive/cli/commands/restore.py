@@ -14,6 +14,7 @@ from mlflow_archive.cli.values import Pair
 
 @click.command(
     cls=Command,
+    short_help="Bring an archive's objects to a server.",
     interrupted="What is at the target stays; the same command again finds it there and goes on.",
 )
 @click.argument("src_url")

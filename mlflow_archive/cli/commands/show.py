@@ -12,7 +12,7 @@ from mlflow_archive.cli.output import Output
 from mlflow_archive.cli.values import KIND_WORDS
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Show one object of an archive.")
 @click.argument("url")
 @click.argument("object_", metavar="OBJECT")
 @click.option(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 FINDINGS_SHOWN = 20
 
 
-@click.command(cls=Command, interrupted="Verifying changes nothing; run it again.")
+@click.command(
+    cls=Command, short_help="Check an archive, byte for byte.", interrupted="Verifying changes nothing; run it again."
+)
 @click.argument("url")
 @click.option(
     "--level",
