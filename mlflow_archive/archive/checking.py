@@ -354,9 +354,9 @@ def metrics_fault(line: JSONObject, last_key: str) -> str | None:
         return f"the columns of {key!r} have {len(timestamps)}, {len(steps)} and {len(values)} entries"
     if not 1 <= len(timestamps) <= MAX_POINTS:
         return f"a line of {key!r} has {len(timestamps)} points, not 1 to {MAX_POINTS}"
-    if not all(type(number) is int for number in (*timestamps, *steps)):
+    if not {*map(type, timestamps), *map(type, steps)} <= {int}:
         return f"a timestamp or a step of {key!r} is not an integer"
-    if not all(_is_value(value) for value in values):
+    if set(map(type, values)) != {float} and not all(map(_is_value, values)):
         return f"a value of {key!r} is neither a number nor NaN, Infinity or -Infinity"
     if key < last_key:
         return f"the key {key!r} comes after {last_key!r}"

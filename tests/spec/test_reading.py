@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_archive.archive.reader import ArchiveReader
+from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.kinds import KIND_ORDER
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
@@ -94,3 +95,40 @@ def test_the_reader_gives_every_object_and_byte_of_every_valid_vector(folder: Pa
     assert counts == {kind: count["stored"] for kind, count in manifest["counts"].items() if count["stored"]}
     files = [path for path in (folder / "archive").rglob("*") if path.is_file() and "artifacts" in path.parts]
     assert size == sum(path.stat().st_size for path in files)
+
+
+RULES_OF_READING = ["E001", "E002", "E003", "E005", "E010", "E011", "E012", "E013", "E020", "E040", "E041", "E042"]
+ALSO = {"E004-read-feature", "E004-container", "E015-document", "E015-record", "E021-blob"}
+#: Right digest, and a last line that is whole but for its newline: a reader may take it.
+TOLERATED = {"E010-no-newline"}
+UNREADABLE = sorted(
+    path.parent
+    for path in VECTORS.glob("invalid/*/expect.json")
+    if path.parent.name[:4] in RULES_OF_READING or path.parent.name in ALSO
+    if path.parent.name not in TOLERATED
+)
+
+
+@pytest.mark.parametrize("folder", UNREADABLE, ids=lambda folder: folder.name)
+def test_the_reader_does_not_pass_on_what_is_damaged(folder: Path) -> None:
+    """Each is refused, or comes out as a loss, or raises before the damaged file has come to its end."""
+    refused = 0
+    try:
+        reader = ArchiveReader.open(open_store(str(folder / "archive")))
+        for kind in KIND_ORDER:
+            for item in reader.read(kind, Selection()):
+                if isinstance(item, Loss):
+                    refused += 1
+                    continue
+                content = item.load()
+                for part in content.parts:
+                    list(part.open())
+                for blob in content.blobs():
+                    if isinstance(blob, Loss):
+                        refused += 1
+                        continue
+                    with blob.open() as chunks:
+                        list(chunks)
+    except MlflowArchiveError:
+        refused += 1
+    assert refused
