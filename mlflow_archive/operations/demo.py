@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,14 @@ from mlflow_archive.events import Note, Observer, Silence
 from mlflow_archive.operations.backup import archive
 from mlflow_archive.operations.demo_objects import DemoObjects
 from mlflow_archive.operations.diff import DiffReport, compare
-from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, ServerChoices, archive_source, server, server_source
+from mlflow_archive.operations.ends import (
+    AS_THE_SERVER_SAYS,
+    ServerChoices,
+    archive_source,
+    connected,
+    server,
+    server_source,
+)
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.restore import bring
 from mlflow_archive.operations.transfer import SerialisedObserver
@@ -24,6 +32,7 @@ from mlflow_archive.operations.verify import VerifyReport, verify
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.opening import open_store
+from mlflow_archive.tracking.client import ServerClient
 
 _PARALLELISM = 2
 
@@ -103,6 +112,10 @@ def demo(directory: str | None, *, observer: Observer | None = None) -> DemoRepo
     archive_url = str(folder / "archive")
     with ExitStack() as stack:
         watcher.notify(Note(f"Making a store with a few objects: {source_uri}"))
+        # Opening a new store takes longer than all the rest, so the second one is opened meanwhile.
+        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="demo"))
+        opening = pool.submit(connected, target_uri, parallelism=_PARALLELISM, read_only=False)
+        stack.callback(_close, opening)
         here = stack.enter_context(server(source_uri, parallelism=_PARALLELISM, read_only=False))
         made = bring(
             DemoObjects(),
@@ -120,7 +133,7 @@ def demo(directory: str | None, *, observer: Observer | None = None) -> DemoRepo
         watcher.notify(Note("Verifying every byte of the archive"))
         verified = verify(store, "restorable", digest=backup.root_digest, parallelism=_PARALLELISM)
         watcher.notify(Note(f"Restoring it into a second store: {target_uri}"))
-        there = stack.enter_context(server(target_uri, parallelism=_PARALLELISM, read_only=False))
+        there = opening.result()
         stored = stack.enter_context(archive_source(archive_url, storage_options=None))
         choices = ServerChoices(source_uri=stored.manifest.source.uri)
         restored = bring(
@@ -141,6 +154,12 @@ def demo(directory: str | None, *, observer: Observer | None = None) -> DemoRepo
         diff=difference,
         seconds=time.monotonic() - clock,
     )
+
+
+def _close(opening: Future[ServerClient]) -> None:
+    if opening.cancel() or opening.exception() is not None:
+        return
+    opening.result().close()
 
 
 def _folder(directory: str | None) -> Path:

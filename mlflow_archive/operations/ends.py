@@ -60,10 +60,15 @@ CAREFUL = ServerChoices()
 @contextmanager
 def server(uri: str | None, *, parallelism: int, read_only: bool) -> Iterator[ServerClient]:
     """Connect to a server or open a store; leaving the context ends the connection."""
+    with closing(connected(uri, parallelism=parallelism, read_only=read_only)) as client:
+        yield client
+
+
+def connected(uri: str | None, *, parallelism: int, read_only: bool) -> ServerClient:
+    """Connect to a server or open a store; the caller closes it."""
     from mlflow_archive.tracking.connecting import connect
 
-    with closing(connect(uri, parallelism=parallelism, read_only=read_only)) as client:
-        yield client
+    return connect(uri, parallelism=parallelism, read_only=read_only)
 
 
 @contextmanager
