@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import ObjectKey
-from mlflow_archive.tracking.sinks.context import SinkContext
+from mlflow_archive.tracking.sinks.context import SinkContext, is_refusal
 
 _LIMITS = {"metrics": 1000, "params": 100, "tags": 100}
 _MAX_ENTRIES = 1000
@@ -60,7 +60,9 @@ class BatchLogger:
                 body[field] = list(chosen)
         try:
             self._context.post("runs/log-batch", body, workspace=self._key.workspace)
-        except UsageError as error:
+        except MlflowArchiveError as error:
+            if not is_refusal(error):
+                raise
             if len(entries) > 1:
                 middle = len(entries) // 2
                 yield from self._send(entries[:middle])

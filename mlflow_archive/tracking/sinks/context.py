@@ -125,10 +125,20 @@ def attempt(key: ObjectKey, path: str, action: Callable[[], object]) -> Iterator
     """
     try:
         action()
-    except (NotAuthorisedError, UnavailableError):
-        raise
     except MlflowArchiveError as error:
+        if not is_refusal(error):
+            raise
         yield key.lost(error.code, str(error), path=path, retryable=error.retryable)
+
+
+def is_refusal(error: MlflowArchiveError) -> bool:
+    """Tell whether an error is the target's answer to this one request, not the state of the target.
+
+    MLflow answers many a wrong request with 500 and its code for internal errors.
+    """
+    if isinstance(error, UnavailableError):
+        return error.code == "internal_error"
+    return not isinstance(error, NotAuthorisedError)
 
 
 def rows(answer: Mapping[str, object], field: str) -> list[JSONObject]:

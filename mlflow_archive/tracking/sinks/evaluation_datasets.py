@@ -15,7 +15,7 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
 from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.rewriting import rewrite_record_source
-from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, own_tags, text, unsupported
+from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, own_tags, text
 from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
 
@@ -37,9 +37,6 @@ class EvaluationDatasets:
     def write(self, item: Item) -> Outcome:
         """Create a dataset with its records, or take the one of that name."""
         key = item.key
-        if not self._context.client.at_least("3.4.0"):
-            version = self._context.client.version
-            return unsupported(item, f"MLflow {version} has no evaluation datasets (3.4 and later have).")
         content = item.load()
         record = cast("EvaluationDatasetRecord", content.record)
         with self._lock:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import cast
 
-from mlflow_archive.errors import ConflictError, NotFoundError, UsageError
+from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
@@ -15,7 +15,16 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.sinks.agenda import Stage
-from mlflow_archive.tracking.sinks.context import SinkContext, attempt, own_tags, rows, tag_list, tag_map, text
+from mlflow_archive.tracking.sinks.context import (
+    SinkContext,
+    attempt,
+    is_refusal,
+    own_tags,
+    rows,
+    tag_list,
+    tag_map,
+    text,
+)
 from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
 
@@ -140,7 +149,9 @@ class Experiments:
         losses: tuple[Loss, ...] = ()
         try:
             target.id = self._send(key, name, {**tags, **target.tags})
-        except UsageError:
+        except MlflowArchiveError as error:
+            if not is_refusal(error):
+                raise
             # One bad tag refuses them all; then they go one by one and only the bad one is lost.
             target.id = self._send(key, name, target.tags)
             losses = tuple(self._set_tags(key, target.id, tags))

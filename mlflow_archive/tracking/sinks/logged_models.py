@@ -8,7 +8,7 @@ from functools import partial
 from threading import Lock
 from typing import cast
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
@@ -23,12 +23,12 @@ from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
     child,
+    is_refusal,
     own_tags,
     rows,
     tag_list,
     tag_map,
     text,
-    unsupported,
 )
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
 from mlflow_archive.tracking.sinks.options import IfExists
@@ -60,10 +60,6 @@ class LoggedModels:
     def write(self, item: Item) -> Outcome:
         """Create a logged model and fill it, or take the one that is there."""
         key = item.key
-        if not self._context.client.at_least("3.0.0"):
-            return unsupported(
-                item, f"MLflow {self._context.client.version} has no logged models (3.0 and later have)."
-            )
         target = self._experiments.target(key)
         found = None
         if self._context.if_exists is not IfExists.DUPLICATE:
@@ -167,7 +163,9 @@ class LoggedModels:
             return
         try:
             self._patch_tags(owner, tags)
-        except UsageError:
+        except MlflowArchiveError as error:
+            if not is_refusal(error):
+                raise
             for name, value in tags.items():
                 yield from attempt(key, f"tags/{name}", partial(self._patch_tags, owner, {name: value}))
 

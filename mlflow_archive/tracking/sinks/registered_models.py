@@ -26,7 +26,6 @@ from mlflow_archive.tracking.sinks.context import (
     rows,
     tag_list,
     tag_map,
-    unsupported,
 )
 from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
@@ -67,8 +66,6 @@ class RegisteredModels:
     def write(self, item: Item) -> Outcome:
         """Create a model and its versions, or add the versions that are missing."""
         key = item.key
-        if key.kind is Kind.PROMPT and not self._context.client.at_least("2.21.0"):
-            return unsupported(item, f"MLflow {self._context.client.version} has no prompts (2.21 and later have).")
         content = item.load()
         record = cast("RegisteredModelRecord", content.record)
         name = self._context.options.rename_model.get(record.name, record.name)

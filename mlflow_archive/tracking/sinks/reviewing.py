@@ -22,7 +22,6 @@ _ITEMS_PER_CALL = 100
 class _InExperiment:
     """Writes objects of an experiment that are known by their name."""
 
-    since = ""
     field = ""
     id_field = ""
     create_path = ""
@@ -38,10 +37,6 @@ class _InExperiment:
     def write(self, item: Item) -> Outcome:
         """Create the object, or take the one of that name."""
         key = item.key
-        if not self._context.client.at_least(self.since):
-            what = str(key.kind).replace("_", " ")
-            version = self._context.client.version
-            return unsupported(item, f"MLflow {version} has no {what}s ({self.since} and later have).")
         target = self._experiments.target(key)
         content = item.load()
         record = cast("ServerObjectRecord", content.record)
@@ -96,7 +91,6 @@ class _InExperiment:
 class LabelSchemas(_InExperiment):
     """Writes label schemas."""
 
-    since = "3.14.0"
     field = "label_schema"
     id_field = "schema_id"
     create_path = API3 + "label-schemas/create"
@@ -106,7 +100,6 @@ class LabelSchemas(_InExperiment):
 class ReviewQueues(_InExperiment):
     """Writes review queues with their items."""
 
-    since = "3.14.0"
     field = "review_queue"
     id_field = "queue_id"
     create_path = API3 + "review-queues/create"
@@ -152,7 +145,6 @@ class ReviewQueues(_InExperiment):
 class Issues(_InExperiment):
     """Writes issues."""
 
-    since = "3.11.0"
     field = "issue"
     id_field = "issue_id"
     create_path = API3 + "issues"

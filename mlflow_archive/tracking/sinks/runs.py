@@ -8,7 +8,7 @@ from functools import partial
 from threading import Lock
 from typing import cast
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
@@ -23,6 +23,7 @@ from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
     child,
+    is_refusal,
     own_tags,
     rows,
     tag_list,
@@ -155,7 +156,9 @@ class Runs:
         first = dict(list(plain.items())[:_TAGS_AT_CREATION])
         try:
             return self._send(key, record, target, first), frozenset(first)
-        except UsageError:
+        except MlflowArchiveError as error:
+            if not is_refusal(error):
+                raise
             # One bad tag refuses the run; in batches only the bad one is lost.
             return self._send(key, record, target, {}), frozenset()
 

@@ -12,7 +12,7 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.scorer import ScorerRecord, ScorerVersion
 from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
-from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, rows, text, unsupported
+from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, rows, text
 from mlflow_archive.tracking.sinks.experiments import Experiments
 
 _SCORERS = API3 + "scorers"
@@ -29,8 +29,6 @@ class Scorers:
     def write(self, item: Item) -> Outcome:
         """Register the versions of a scorer that are not there."""
         key = item.key
-        if not self._context.client.at_least("3.4.0"):
-            return unsupported(item, f"MLflow {self._context.client.version} has no scorers (3.4 and later have).")
         target = self._experiments.target(key)
         content = item.load()
         record = cast("ScorerRecord", content.record)

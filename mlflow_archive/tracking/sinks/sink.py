@@ -10,6 +10,7 @@ from mlflow_archive.events import Observer, Silence
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.stream import Account, Item, Outcome, Scope
 from mlflow_archive.tracking.artifacts import ArtifactAccess
+from mlflow_archive.tracking.capabilities import FIRST_VERSION
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.idmap import IdMap
 from mlflow_archive.tracking.sinks.context import SinkContext, unsupported
@@ -126,11 +127,14 @@ class MlflowSink:
         """Write one object with everything that belongs to it."""
         if not self._context.options.dry_run:
             self._context.agenda.advance(item.key.kind)
-        kind = self._kinds.get(item.key.kind)
-        if kind is None:
-            return unsupported(item, f"MLflow's API cannot restore objects of the kind {item.key.kind}.")
+        first = FIRST_VERSION[item.key.kind]
+        if not self._context.client.at_least(first):
+            what, version = str(item.key.kind).replace("_", " "), self._context.client.version
+            return unsupported(
+                item, f"The target's MLflow {version} does not know the kind {what}; {first} and later do."
+            )
         try:
-            return kind.write(item)
+            return self._kinds[item.key.kind].write(item)
         except ConflictError as error:
             if error.code == ConflictError.code:
                 raise

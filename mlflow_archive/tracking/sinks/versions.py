@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from mlflow_archive.errors import ConflictError, NotFoundError, UnsupportedError, UsageError
+from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
@@ -15,11 +15,10 @@ from mlflow_archive.spec.records.registered_model import ModelVersion
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.artifacts import ArtifactOwner
 from mlflow_archive.tracking.rewriting import owner_in, rewrite_location, rewrite_run_link
-from mlflow_archive.tracking.sinks.context import SinkContext, attempt, child, own_tags, tag_list, text
+from mlflow_archive.tracking.sinks.context import SinkContext, attempt, child, is_refusal, own_tags, tag_list, text
 
 #: Files of versions that are in no run or logged model of the target live in runs of this experiment.
 CARRIER_EXPERIMENT = "Files of restored model versions"
-_REFUSALS = (UsageError, NotFoundError, UnsupportedError)
 
 
 @dataclass
@@ -165,7 +164,9 @@ class Versions:
         """Create the version at its place, or without its files where the target refuses the place."""
         try:
             return self._send(self._body(version, place)), []
-        except _REFUSALS as error:
+        except MlflowArchiveError as error:
+            if not is_refusal(error):
+                raise
             refusal = error
         place.tags[provenance.SOURCE_LOCATION] = version.source or ""
         # A scheme of its own: the registry keeps it and nothing can mistake it for files.

@@ -8,7 +8,7 @@ from typing import cast
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.records.webhook import WebhookRecord
 from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
-from mlflow_archive.tracking.sinks.context import SinkContext, child, text, unsupported
+from mlflow_archive.tracking.sinks.context import SinkContext, child, text
 from mlflow_archive.tracking.sinks.options import IfExists
 
 
@@ -24,8 +24,6 @@ class Webhooks:
     def write(self, item: Item) -> Outcome:
         """Create a webhook, or take the one of that name and address."""
         key = item.key
-        if not self._context.client.at_least("3.3.0"):
-            return unsupported(item, f"MLflow {self._context.client.version} has no webhooks (3.3 and later have).")
         record = cast("WebhookRecord", item.load().record)
         with self._lock:
             known = self._list(key.workspace)

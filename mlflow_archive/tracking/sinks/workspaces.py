@@ -30,7 +30,7 @@ class Workspaces:
             version = self._context.client.version
             return unsupported(
                 item,
-                f"The target (MLflow {version}) has no workspaces; start MLflow 3.10 or later with --enable-workspaces.",
+                f"The target (MLflow {version}) has no workspaces; start it with --enable-workspaces (3.10 or later).",
             )
         if record.name in names:
             return self._context.existing(key, record.name)
