@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mlflow_archive.spec.version import TOOL_VERSION
+
 if TYPE_CHECKING:
     from mlflow_archive.api import backup, copy, demo, diff, ls, open, restore, show, verify  # noqa: A004
     from mlflow_archive.errors import (
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow_archive.operations.selecting import make_selection
     from mlflow_archive.spec.selection import Selection
 
-__version__ = "0.1.0"
+__version__ = TOOL_VERSION
 
 __all__ = [
     "Archive",

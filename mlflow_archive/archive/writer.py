@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from mlflow_archive import __version__
 from mlflow_archive.archive.blobs import BlobCopier
 from mlflow_archive.archive.documents import RowsError, put_bytes, put_lines, put_part
 from mlflow_archive.archive.guide import GUIDE
@@ -24,7 +23,7 @@ from mlflow_archive.spec.manifest import KindCount, LossSummary, Manifest, Marke
 from mlflow_archive.spec.object import BlobEntry, IndexEntry, ObjectDocument, PartEntry
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.spec.records.base import Record
-from mlflow_archive.spec.version import FORMAT, SPEC_VERSION
+from mlflow_archive.spec.version import FORMAT, SPEC_VERSION, TOOL_VERSION
 from mlflow_archive.storage.hashing import sha256_of
 from mlflow_archive.storage.store import Store
 from mlflow_archive.stream import Account, Content, Item, ObjectKey, Outcome, Part, Scope, Status
@@ -140,7 +139,7 @@ class ArchiveWriter:
             status="partial" if losses.count else "complete",
             started_ms=account.started_ms,
             finished_ms=self._clock_ms(),
-            tool=Tool(name="mlflow-archive", version=__version__),
+            tool=Tool(name="mlflow-archive", version=TOOL_VERSION),
             source=account.source,
             selection=account.selection.to_json(),
             counts=self._counts(account),

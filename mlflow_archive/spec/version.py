@@ -1,6 +1,9 @@
-"""The version of the format, and the rule for refusing what is newer (spec/v1/archive.md, "Evolution")."""
+"""The versions of the package and of the format; newer formats are refused (spec/v1/archive.md, "Evolution")."""
 
 from __future__ import annotations
+
+#: The version of this package, the one place where it stands.
+TOOL_VERSION = "0.1.0"
 
 FORMAT = "mlflow-archive"
 SPEC_VERSION = "1.0"
