@@ -17,6 +17,10 @@ from tests.comparison.limits import API_LIMITS
 
 ABSENT = "<absent>"
 Row = dict[str, Any]
+#: Ids up to this length are numbers of experiments and versions, which cannot be told from other numbers in a text.
+SHORT_ID = 8
+#: Lists whose order means nothing to MLflow.
+UNORDERED = frozenset({"aliases", "dataset_inputs", "experiment_ids", "model_inputs", "model_outputs", "users"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def dump(uri: str, target: Path, python: str = sys.executable) -> list[Row]:
 
 def _compare(left: list[Row], right: list[Row], limits: Mapping[str, str]) -> Iterator[Difference]:
     pairs = _pairs(left, right)
-    ids = {a["id"]: b["id"] for a, b in pairs if a and b and a["id"] != b["id"] and len(a["id"]) > 8}
+    ids = {a["id"]: b["id"] for a, b in pairs if a and b and a["id"] != b["id"] and len(a["id"]) > SHORT_ID}
     pattern = re.compile("|".join(map(re.escape, ids))) if ids else None
     for a, b in pairs:
         one = a or b
@@ -101,7 +105,7 @@ def _compare(left: list[Row], right: list[Row], limits: Mapping[str, str]) -> It
             else a["fields"]
         )
         for field, x, y in _unequal(fields, b["fields"], ""):
-            if f"{kind}.{field}" not in limits:
+            if not _limited(f"{kind}.{field}", limits):
                 yield Difference(kind, key, field, x, y)
 
 
@@ -123,7 +127,8 @@ def _pairs(left: list[Row], right: list[Row]) -> list[tuple[Row | None, Row | No
             b = b or (by_source.get((kind, a["source_id"])) if a.get("source_id") else None)
         if b is not None:
             taken.add(id(b))
-            partner_of[a["id"]] = b["id"]
+            if len(a["id"]) > SHORT_ID:
+                partner_of[a["id"]] = b["id"]
         pairs.append((a, b))
     pairs.extend((None, row) for row in right if id(row) not in taken)
     return pairs
@@ -136,10 +141,22 @@ def _unequal(a: Any, b: Any, path: str) -> Iterator[tuple[str, object, object]]:
                 continue
             yield from _unequal(a.get(key, ABSENT), b.get(key, ABSENT), f"{path}.{key}" if path else key)
     elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        if path.rpartition(".")[2] in UNORDERED:
+            a, b = sorted(a, key=repr), sorted(b, key=repr)
         for x, y in zip(a, b, strict=True):
             yield from _unequal(x, y, f"{path}[]")
     elif a != b and not (_nothing(a) and _nothing(b)):
         yield path, a, b
+
+
+def _limited(path: str, limits: Mapping[str, str]) -> bool:
+    """Tell whether a field, or what it is part of, may differ."""
+    while path not in limits:
+        path, dot, _ = path.rpartition(".")
+        path = path.removesuffix("[]")
+        if not dot:
+            return False
+    return True
 
 
 def _nothing(value: object) -> bool:

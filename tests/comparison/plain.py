@@ -8,11 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-#: Lists whose order means nothing to MLflow.
-UNORDERED = frozenset(
-    {"aliases", "assessments", "dataset_inputs", "experiment_ids", "model_inputs", "model_outputs", "users"}
-)
-
 
 class Names:
     """Stands between ids that differ from server to server and names that do not.
@@ -78,7 +73,7 @@ class Plain:
             return {str(name): self(one, str(name)) for name, one in value.items()}
         if isinstance(value, (Sequence, set, frozenset)):
             rows = [self(one) for one in value]
-            return sorted(rows, key=repr) if key in UNORDERED or isinstance(value, (set, frozenset)) else rows
+            return sorted(rows, key=repr) if isinstance(value, (set, frozenset)) else rows
         return self(fields(value), key)
 
 

@@ -18,6 +18,7 @@ from tests.comparison.plain import Names, Plain
 
 Row = dict[str, Any]
 SOURCE_ID = "mlflow_archive.source_id"
+PARENT = "mlflow_archive.source_parent_run_id"
 
 
 class Server:
@@ -39,6 +40,9 @@ class Server:
         """Return the line of one object; ``more`` are further fields."""
         fields = self.plain(entity)
         tags = fields.get("tags") or fields.get("data", {}).get("tags") or {}
+        if PARENT in tags:
+            # A parent that is not there cannot be a parent: its id is kept in a tag of its own.
+            tags.setdefault("mlflow.parentRunId", tags[PARENT])
         return {
             "kind": kind,
             "key": [str(word) for word in key],

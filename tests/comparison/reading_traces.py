@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.parse
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def _traces(server: Server) -> Iterator[Row]:
     for found in pages(server.client.search_traces, locations=ids, max_results=200, include_spans=False):
         trace_id = found.info.trace_id
         info = found.info.to_dict()
+        # Without this tag the spans are an artifact; newer servers say so.
+        info["tags"].setdefault("mlflow.trace.spansLocation", "ARTIFACT_REPO")
         assessments = {one["assessment_id"]: one for one in info.pop("assessments", [])}
         spans, files = _content(server, trace_id)
         key = (server.name(found.info.experiment_id), trace_id)
@@ -76,6 +79,9 @@ def _datasets(server: Server) -> Iterator[Row]:
         records = fields.pop("records", None) or []
         fields["experiment_ids"] = list(dataset.experiment_ids)
         fields.pop("dataset_id")
+        for text in ("schema", "profile"):
+            # JSON whose order is that in which the records came.
+            fields[text] = json.loads(fields[text]) if fields.get(text) else None
         yield server.row("evaluation_dataset", (dataset.name,), dataset.dataset_id, fields)
         for record in records or [one.to_dict() for one in dataset.records]:
             plain = server.plain(record)
