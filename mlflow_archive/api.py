@@ -62,8 +62,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     Args:
         tracking_uri: The MLflow server or store; None is MLflow's own default (``MLFLOW_TRACKING_URI``, else the
             store in the current folder).
-        dest_url: A local path or a URL; a name ending in ``.tar``, ``.tar.gz``, ``.tgz`` or ``.tar.zst`` gives one
-            file, any other name a folder.
+        dest_url: The folder of the archive: a local path or a URL.
         selection: What is wanted, ready-made; excludes wishes.
         parallelism: How many objects are read at once.
         resume: Go on with an interrupted backup at the same place.
@@ -267,10 +266,10 @@ def verify(
     """
     from contextlib import closing
 
+    from mlflow_archive.operations.ends import archive_store
     from mlflow_archive.operations.verify import verify as run
-    from mlflow_archive.storage.opening import open_store
 
-    with closing(open_store(url, storage_options=storage_options)) as store:
+    with closing(archive_store(url, storage_options=storage_options)) as store:
         return run(store, level, digest=digest, parallelism=parallelism, observer=observer)
 
 

@@ -12,17 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mlflow_archive.errors import UnsupportedError
 from mlflow_archive.stream import Source
 
 if TYPE_CHECKING:
     from mlflow_archive.archive.reader import ArchiveReader
     from mlflow_archive.events import Observer
+    from mlflow_archive.storage.store import Store
     from mlflow_archive.tracking.client import ServerClient
     from mlflow_archive.tracking.sinks.sink import MlflowSink
     from mlflow_archive.tracking.sources.source import MlflowSource
 
 #: Schemes of tracking URIs; any other URL is an archive's.
 _SERVER_SCHEMES = ("http:", "https:", "databricks", "sqlite:", "postgresql", "mysql", "mssql")
+#: Names of the tarball container, which specification 1.0 only reserves.
+_TARBALL_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +114,31 @@ def server_sink(
         yield stack.enter_context(closing(sink))
 
 
+def archive_store(url: str, *, storage_options: Mapping[str, object] | None) -> Store:
+    """Return the store of an archive that is or will be at a URL; the caller closes it.
+
+    Raises:
+        UsageError: The URL has no meaning.
+        UnsupportedError: The place's package is not installed, or the name asks for a tarball.
+    """
+    from mlflow_archive.storage.opening import open_store
+
+    if url.lower().endswith(_TARBALL_ENDINGS):
+        raise UnsupportedError(
+            f"{Path(url).name} asks for a tarball, which this version neither writes nor reads; give the name of a folder."
+        )
+    return open_store(url, storage_options=storage_options)
+
+
 @contextmanager
 def archive_source(url: str, *, storage_options: Mapping[str, object] | None) -> Iterator[ArchiveReader]:
     """Open a committed archive; leaving the context closes it and its store."""
     from mlflow_archive.archive.reader import ArchiveReader
-    from mlflow_archive.storage.opening import open_store
 
-    with closing(open_store(url, storage_options=storage_options)) as store, closing(ArchiveReader.open(store)) as it:
+    with (
+        closing(archive_store(url, storage_options=storage_options)) as store,
+        closing(ArchiveReader.open(store)) as it,
+    ):
         yield it
 
 
