@@ -125,7 +125,8 @@ def archive_store(url: str, *, storage_options: Mapping[str, object] | None) -> 
 
     if url.lower().endswith(_TARBALL_ENDINGS):
         raise UnsupportedError(
-            f"{Path(url).name} asks for a tarball, which this version neither writes nor reads; give the name of a folder."
+            f"{Path(url).name} asks for a tarball, which this version neither writes nor reads; "
+            "give the name of a folder."
         )
     return open_store(url, storage_options=storage_options)
 
