@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def compare_servers(
     left_python: str = sys.executable,
     right_python: str = sys.executable,
     limits: Mapping[str, str] = API_LIMITS,
-    kinds: frozenset[str] | None = None,
+    without: Container[str] = (),
 ) -> list[Difference]:
     """Compare everything MLflow's client shows of two servers.
 
@@ -62,7 +62,7 @@ def compare_servers(
         left_python: A Python with a client that fits the left server.
         right_python: A Python with a client that fits the right server.
         limits: Fields that may differ.
-        kinds: Only these kinds.
+        without: Kinds to leave out.
 
     Returns:
         What differs; empty if the servers are equal.
@@ -72,9 +72,8 @@ def compare_servers(
             dump(uri, Path(directory) / str(number), python)
             for number, (uri, python) in enumerate(((left, left_python), (right, right_python)))
         ]
-    if kinds is not None:
-        sides = [[row for row in side if row["kind"] in kinds] for side in sides]
-    return list(_compare(sides[0], sides[1], limits))
+    left_rows, right_rows = ([row for row in side if row["kind"] not in without] for side in sides)
+    return list(_compare(left_rows, right_rows, limits))
 
 
 def dump(uri: str, target: Path, python: str = sys.executable) -> list[Row]:

@@ -77,3 +77,13 @@ API_LIMITS: dict[str, str] = {
     "webhook.last_updated_timestamp": _TIME,
     "webhook.status": "restored switched off, so that a restored server does not act by itself",
 }
+
+#: Kinds of objects that a restore leaves out, with the reason; the archive has them.
+NOT_RESTORED: dict[str, str] = {
+    "gateway_endpoint": "needs API keys, which no archive holds",
+    "gateway_model_definition": "needs an API key, which no archive holds",
+    "guardrail": "stands in front of gateway endpoints",
+    "mcp_access_endpoint": "kept in the archive only",
+    "mcp_server": "kept in the archive only",
+    "mcp_server_version": "kept in the archive only",
+}

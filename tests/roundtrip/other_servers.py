@@ -1,0 +1,60 @@
+"""Servers of other MLflow versions, each installed in an environment of its own, into a server of the newest.
+
+Not part of the suite: it installs whole MLflows. ``tox -e servers``, or
+``pytest tests/roundtrip/other_servers.py``; ``--server-python 2.22.5=/path/to/python`` uses what is there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlflow_archive import api
+from tests.comparison import NOT_RESTORED, compare_servers, describe
+from tests.conftest import StartServer
+from tests.roundtrip.journey import assert_only_places_out_of_reach, assert_sound
+from tests.seeding import seed_server
+
+#: Version -> what its wheels need besides, to run today.
+VERSIONS = {
+    "2.9.2": ["setuptools<81", "sqlalchemy<2.1"],
+    "2.22.5": ["setuptools<81", "sqlalchemy<2.1"],
+    "3.0.1": ["sqlalchemy<2.1"],
+}
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def python(version: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python with that MLflow: a given one, or a new environment."""
+    given = dict(one.split("=", 1) for one in request.config.getoption("--server-python"))
+    if version in given:
+        return given[version]
+    where = tmp_path_factory.mktemp("mlflow") / version
+    subprocess.run([sys.executable, "-m", "venv", str(where)], check=True)
+    made = str(where / "bin" / "python")
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", made]
+    subprocess.run([*install, f"mlflow=={version}", *VERSIONS[version]], check=True)
+    return made
+
+
+@pytest.mark.server
+@pytest.mark.timeout(1800)
+def test_an_older_server_arrives_whole(python: str, version: str, start_server: StartServer, tmp_path: Path) -> None:
+    source = start_server(python=python)
+    assert source.version == version
+    seed_server(source, small=True)
+    archive = tmp_path / "archive"
+    assert_only_places_out_of_reach(api.backup(source.uri, str(archive)))
+    assert_sound(archive)
+    target = start_server()
+    api.restore(str(archive), target.uri)
+    differences = compare_servers(source.uri, target.uri, left_python=python, without=NOT_RESTORED)
+    assert not differences, describe(differences)
