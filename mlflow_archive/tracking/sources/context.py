@@ -20,8 +20,8 @@ from mlflow_archive.tracking.paging import each_once, objects, pages, text
 from mlflow_archive.tracking.sources.budget import Budget
 
 ARTIFACTS = "artifacts"
-#: Of an experiment with more runs, links between them and traces are not asked for.
-MAX_LINK_RUNS = 5_000
+#: Of a workspace with more runs, links between them and traces are not asked for: that takes a request for each.
+MAX_LINK_RUNS = 20_000
 REFUSED_IN_DELETED = (
     "Scorers, label schemas and review queues of deleted experiments cannot be read: the server refuses. "
     "Restore the experiments to include them."
@@ -61,7 +61,8 @@ class Reading:
     points: Budget = field(default_factory=Budget)
     notes: dict[str, None] = field(default_factory=dict)
     model_ids: dict[tuple[str | None, str], set[str]] = field(default_factory=dict)
-    _run_ids: dict[tuple[str | None, str], set[str]] = field(default_factory=dict)
+    _run_ids: dict[str | None, set[str]] = field(default_factory=dict)
+    _trace_links: dict[str | None, dict[str, set[str]]] = field(default_factory=dict)
     _experiments: dict[str | None, tuple[ExperimentRef, ...]] = field(default_factory=dict)
     _has_models: dict[str | None, bool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,17 +78,28 @@ class Reading:
             with self._lock:
                 self.model_ids.setdefault((workspace, experiment_id), set()).update(model_ids)
 
-    def remember_run(self, workspace: str | None, experiment_id: str, run_id: str) -> None:
+    def remember_run(self, workspace: str | None, run_id: str) -> None:
         """Remember a run for the question which traces are linked to it."""
         with self._lock:
-            known = self._run_ids.setdefault((workspace, experiment_id), set())
-            if len(known) <= MAX_LINK_RUNS:
+            known = self._run_ids.setdefault(workspace, set())
+            if len(known) <= MAX_LINK_RUNS and run_id not in known:
                 known.add(run_id)
+                self._trace_links.pop(workspace, None)
 
-    def run_ids(self, workspace: str | None, experiment_id: str) -> list[str]:
-        """Return the runs of the experiment that were read, at most one more than `MAX_LINK_RUNS`."""
+    def run_ids(self, workspace: str | None) -> list[str]:
+        """Return the runs that were read, at most one more than `MAX_LINK_RUNS`."""
         with self._lock:
-            return sorted(self._run_ids.get((workspace, experiment_id), ()))
+            return sorted(self._run_ids.get(workspace, ()))
+
+    def links_of_traces(self, workspace: str | None, ask: Callable[[], dict[str, set[str]]]) -> dict[str, set[str]]:
+        """Return trace id -> linked runs; asked once, and again when more runs were read."""
+        with self._lock:
+            known = self._trace_links.get(workspace)
+        if known is None:
+            known = ask()
+            with self._lock:
+                self._trace_links[workspace] = known
+        return known
 
     def named_models(self, workspace: str | None, experiment_id: str) -> set[str]:
         """Return the logged models that runs of the experiment refer to."""
@@ -150,7 +162,8 @@ class Reading:
         try:
             for file in self.artifacts.list(owner):
                 if isinstance(file, ArtifactFault):
-                    yield key.lost(file.code, file.reason, path=file.name, retryable=file.retryable)
+                    path = file.name if role == ARTIFACTS and file.name else f"{role}/{file.name}".rstrip("/")
+                    yield key.lost(file.code, file.reason, path=path, retryable=file.retryable)
                 else:
                     yield Blob(role, file.name, file.size_bytes, _opener(self.artifacts, owner, file.name))
         except MlflowArchiveError as error:

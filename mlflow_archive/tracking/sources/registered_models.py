@@ -155,6 +155,8 @@ def _blobs(reading: Reading, key: ObjectKey, record: RegisteredModelRecord) -> I
 
 
 def _is_elsewhere(version: ModelVersion) -> bool:
+    if (version.storage_location or "").startswith(("runs:", "models:")):
+        return True
     places = (version.storage_location or "").split("/")
     if any(place.startswith("m-") and len(place) == 34 for place in places):
         return True

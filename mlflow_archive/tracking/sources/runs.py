@@ -46,7 +46,7 @@ def _groups(
         if not selection.wants_run_id(run.info.run_id):
             continue
         reading.name_models(workspace, experiment.id, [text(output.get("model_id")) for output in run.model_outputs])
-        reading.remember_run(workspace, experiment.id, run.info.run_id)
+        reading.remember_run(workspace, run.info.run_id)
         group.append(run)
         if len(group) >= batch_size(reading.points, len(run.metrics)):
             yield group

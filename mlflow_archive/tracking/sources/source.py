@@ -124,8 +124,15 @@ class MlflowSource:
     def _workspaces(self) -> tuple[str | None, ...]:
         with self._lock:
             if self._workspace_names is None:
-                self._workspace_names = workspaces.names(self._reading)
+                self._workspace_names = self._ask_for_workspaces()
             return self._workspace_names
+
+    def _ask_for_workspaces(self) -> tuple[str | None, ...]:
+        try:
+            return workspaces.names(self._reading)
+        except MlflowArchiveError as error:
+            self._reading.note(f"Only the default workspace was read: the server does not list the others ({error})")
+            return (None,)
 
     def _read_in_experiments(self, kind: Kind, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
         try:

@@ -16,11 +16,13 @@ from mlflow_archive.errors import MlflowArchiveError, NotFoundError, Unavailable
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import ObjectKey, Part
-from mlflow_archive.tracking.paging import finite, objects, text
+from mlflow_archive.tracking.capabilities import TRACES_V3
+from mlflow_archive.tracking.paging import finite, mapping, objects, text
 from mlflow_archive.tracking.sources.context import Reading, lost
 
 SPANS = "spans"
 _LOCATION_TAG = "mlflow.trace.spansLocation"
+_SIZE = "mlflow.trace.sizeStats"
 _ARTIFACT = "/ajax-api/2.0/mlflow/get-trace-artifact"
 
 
@@ -36,10 +38,22 @@ def spans_part(
     try:
         spans = _spans(reading, key)
     except MlflowArchiveError as error:
-        if isinstance(error, NotFoundError) and text(info.get("state")) == "IN_PROGRESS":
+        if isinstance(error, NotFoundError) and not _was_exported(reading, info, tags):
             return (), None, ()
         return (), None, (lost(key, error, path=SPANS),)
     return (Part(SPANS, partial(_lines, spans)),), location, ()
+
+
+def _was_exported(reading: Reading, info: JSONObject, tags: dict[str, str]) -> bool:
+    """Tell whether spans of the trace must be somewhere.
+
+    Since MLflow 3.2 a trace can be made of an info alone; one with spans says where they are or how many.
+    """
+    if text(info.get("state")) == "IN_PROGRESS":
+        return False
+    return (
+        _LOCATION_TAG in tags or _SIZE in mapping(info.get("trace_metadata")) or not reading.client.at_least(TRACES_V3)
+    )
 
 
 def _lines(spans: list[JSONObject]) -> Iterator[JSONObject]:

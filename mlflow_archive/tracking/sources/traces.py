@@ -3,8 +3,8 @@
 From MLflow 3.2 on `3.0 traces/search` gives MLflow's ``TraceInfoV3``; before, `2.0 traces` gives an older form that
 is written as a V3 one here, its other fields kept.
 
-Links between traces and runs are in no trace's answer. They are asked for run by run, for the runs of experiments
-that have traces and whose runs were read before, up to `MAX_LINK_RUNS` of an experiment.
+Links between traces and runs are in no trace's answer. They are asked for run by run, once there is a trace, for the
+runs that were read before, of any experiment; beyond `MAX_LINK_RUNS` of them a note says that links were left out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read(
         if not selection.wants_time(parse_time_ms(text(info.get("request_time")))):
             continue
         if links is None:
-            links = _links(reading, workspace, experiment)
+            links = reading.links_of_traces(workspace, partial(_links, reading, workspace))
         name = mapping(info.get("tags")).get("mlflow.traceName", "")
         key = ObjectKey(Kind.TRACE, trace_id, experiment.id, workspace, name)
         run_ids = sorted(links.get(trace_id, set()) - {mapping(info.get("trace_metadata")).get(_SOURCE_RUN, "")})
@@ -130,38 +130,42 @@ def _in_order(assessments: list[JSONObject]) -> list[JSONValue]:
         assessments,
         key=lambda one: (parse_time_ms(text(one.get("create_time"))) or 0, text(one.get("assessment_id"))),
     )
-    ids = {text(one.get("assessment_id")) for one in waiting}
     placed: dict[str, JSONValue] = {}
+    unplaced = {text(one.get("assessment_id")) for one in waiting}
     while waiting:
-        ready = [one for one in waiting if text(one.get("overrides")) not in ids - placed.keys()]
-        for one in ready or waiting[:1]:
-            placed[text(one.get("assessment_id"))] = finite(one)
-            waiting.remove(one)
+        ready = (one for one in waiting if text(one.get("overrides")) not in unplaced)
+        following = next(ready, waiting[0])
+        waiting.remove(following)
+        unplaced.discard(text(following.get("assessment_id")))
+        placed[text(following.get("assessment_id"))] = finite(following)
     return [*placed.values()]
 
 
-def _links(reading: Reading, workspace: str | None, experiment: ExperimentRef) -> dict[str, set[str]]:
-    """Return trace id -> the runs of the experiment it is linked to or was made in."""
+def _links(reading: Reading, workspace: str | None) -> dict[str, set[str]]:
+    """Return trace id -> the runs that were read and that it is linked to or was made in."""
     if not reading.client.at_least(TRACE_LINKS):
         return {}
-    run_ids = reading.run_ids(workspace, experiment.id)
+    run_ids = reading.run_ids(workspace)
     if len(run_ids) > MAX_LINK_RUNS:
         reading.note(
-            f"Links between traces and runs of the experiment {experiment.name!r} were not read, beyond those in the "
-            f"traces' own metadata: it has more than {MAX_LINK_RUNS} runs."
+            f"Links between traces and runs were not read, beyond those in the traces' own metadata: there are more "
+            f"than {MAX_LINK_RUNS} runs to ask for."
         )
         return {}
     links: dict[str, set[str]] = {}
-    ask = partial(_traces_of, reading, workspace, experiment)
+    locations: list[JSONValue] = [
+        _location(experiment.id) for experiment in reading.experiments(workspace, Selection())
+    ]
+    ask = partial(_traces_of, reading, workspace, locations)
     for run_id, trace_ids in zip(run_ids, reading.pool.map(ask, run_ids), strict=True):
         for trace_id in trace_ids:
             links.setdefault(trace_id, set()).add(run_id)
     return links
 
 
-def _traces_of(reading: Reading, workspace: str | None, experiment: ExperimentRef, run_id: str) -> list[str]:
+def _traces_of(reading: Reading, workspace: str | None, locations: list[JSONValue], run_id: str) -> list[str]:
     request: JSONObject = {
-        "locations": [_location(experiment.id)],
+        "locations": locations,
         "filter": f"attributes.run_id = '{run_id}'",
         "max_results": _PAGE,
     }
