@@ -131,12 +131,22 @@ class Experiments:
         if found.deleted and record.lifecycle_stage != "deleted":
             self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
             found.delete_at_end = False
-        if self._context.if_exists is not IfExists.UPDATE or self._context.options.dry_run:
-            reason = "would skip (exists)" if self._context.options.dry_run else "exists"
-            return Outcome(key, Status.SKIPPED, reason=reason, target_id=found.id)
+        if self._context.options.dry_run:
+            return Outcome(key, Status.SKIPPED, reason="would skip (exists)", target_id=found.id)
+        if self._context.if_exists is not IfExists.UPDATE:
+            losses = self._complete_default(key, record, found)
+            return Outcome(key, Status.SKIPPED, reason="exists", target_id=found.id, losses=losses)
         self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
         losses = tuple(self._set_tags(key, found.id, own_tags(record.tags)))
         return Outcome(key, Status.STORED, reason="updated", target_id=found.id, losses=losses)
+
+    def _complete_default(self, key: ObjectKey, record: ExperimentRecord, found: TargetExperiment) -> tuple[Loss, ...]:
+        """Add tags to the Default experiment, which every server makes bare; what it has stays."""
+        if found.id != _DEFAULT_ID or found.deleted:
+            return ()
+        missing = {name: value for name, value in own_tags(record.tags).items() if name not in found.tags}
+        found.tags.update(missing)
+        return tuple(self._set_tags(key, found.id, missing))
 
     def _create(self, key: ObjectKey, record: ExperimentRecord, name: str) -> Outcome:
         renamed = name if name != record.name else None

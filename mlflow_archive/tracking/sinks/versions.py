@@ -116,12 +116,24 @@ class Versions:
         role = f"versions/{version.version}/artifacts"
         own = [blob for blob in self._blobs if blob.role == role]
         if not own:
-            if place.run_id is None and place.model_id is None and (owner := owner_in(version.source or "")):
-                place.run_id = ids.get(Kind.RUN, owner)
+            self._name_owner(version, place)
             return place, []
         carrier, losses = self._carry(version, own)
         place.tags[provenance.SOURCE_LOCATION] = version.source or ""
         return Place(carrier.uri, carrier.id, None, place.tags), losses
+
+    def _name_owner(self, version: ModelVersion, place: Place) -> None:
+        """Name the model or run that the source lies in, which listings of versions do not always tell.
+
+        The target takes a source inside a logged model or a run only with the id of that one.
+        """
+        owner = owner_in(version.source or "")
+        if owner is None:
+            return
+        if owner.startswith("m-"):
+            place.model_id = place.model_id or self._context.ids.get(Kind.LOGGED_MODEL, owner)
+        elif place.run_id is None and place.model_id is None:
+            place.run_id = self._context.ids.get(Kind.RUN, owner)
 
     def _carry(self, version: ModelVersion, blobs: list[Blob]) -> tuple[ArtifactOwner, list[Loss]]:
         """Upload a version's own files into a run made for them."""

@@ -42,6 +42,7 @@ def test_numbers_sources_stages_and_aliases(target: Target, new: New) -> None:
                 {"version": 5, "source": "s3://bucket/x"},
                 {"version": 6, "source": f"runs:/{gone}/model", "run_id": gone},
                 {"version": 8, "source": f"models:/{other}/1"},
+                {"version": 9, "source": f"models:/{model}"},
                 {"version": 11, "source": f"mlflow-artifacts:/9/{gone}/artifacts/own", "run_id": gone},
             ],
             aliases={"champion": 4, "last": 11},
@@ -65,6 +66,7 @@ def test_numbers_sources_stages_and_aliases(target: Target, new: New) -> None:
         5: "s3://bucket/x",
         6: f"mlflow-archive:/{name}/6",
         8: f"models:/{other}/1",
+        9: f"models:/{model_id}",
     }
     assert (there[1]["current_stage"], there[1]["tags"]) == ("Production", [{"key": "k", "value": "v"}])
     assert (there[3]["run_id"], there[3]["description"]) == (run_id, "three")

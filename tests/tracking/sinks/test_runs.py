@@ -121,6 +121,15 @@ def test_an_interrupted_run_is_continued(target: Target, new: New) -> None:
     assert len(target.get("metrics/get-history", run_id=run_id, metric_key="m")["metrics"]) == 1
 
 
+def test_the_default_experiment_gets_the_tags_it_lacks(target: Target, new: New) -> None:
+    tag = new()
+    result = target.restore([experiment("0", "Default", tags={tag: "source"})])
+    assert result.outcomes["0"].reason == "exists"
+    target.restore([experiment("0", "Default", tags={tag: "other"})])
+    there = target.get("experiments/get", experiment_id="0")["experiment"]["tags"]
+    assert [entry["value"] for entry in there if entry["key"] == tag] == ["source"]
+
+
 def test_the_run_itself_counts_as_existing(target: Target, new: New) -> None:
     """A backup restored onto its own source changes nothing."""
     exp = new()
