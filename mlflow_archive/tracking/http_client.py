@@ -6,19 +6,20 @@ import json
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 
 import requests
 from packaging.version import InvalidVersion, Version
 
-from mlflow_archive.errors import UnavailableError, UsageError
+from mlflow_archive.errors import MlflowArchiveError, UnavailableError, UsageError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.storage.store import CHUNK_BYTES
 from mlflow_archive.tracking.answers import json_object
 from mlflow_archive.tracking.sending import (
-    Body,
     MlflowSender,
     Params,
+    Request,
     Sender,
     without_credentials,
     workspace_header,
@@ -90,9 +91,8 @@ class HttpClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        with self._transport.exchange(
-            method, path, params=_plain(params), body=data, headers=headers, repeatable=repeatable
-        ) as response:
+        request = Request(method, path, _plain(params), data, headers)
+        with self._transport.exchange(request, repeatable=repeatable) as response:
             return json_object(response)
 
     @contextmanager
@@ -101,7 +101,7 @@ class HttpClient:
     ) -> Iterator[Iterator[bytes]]:
         """Open a streamed GET."""
         headers = {"Accept-Encoding": "identity", **workspace_header(workspace)}
-        with self._transport.exchange("GET", path, params=params, headers=headers, stream=True) as response:
+        with self._transport.exchange(Request("GET", path, params, headers=headers, stream=True)) as response:
             chunks = _chunks(response, path)
             try:
                 yield chunks
@@ -129,19 +129,21 @@ class HttpClient:
         """
         sent = {**(headers or {}), **workspace_header(workspace)}
         length = {name.lower(): value for name, value in sent.items()}.get("content-length")
-        body: Body = data
-        if not isinstance(data, bytes):
-            # An iterator of no bytes would be sent in chunks.
-            body = b"".join(data) if length == "0" else _measured(data, length)
-        with self._transport.exchange(
-            method,
-            path,
-            body=body,
-            headers=sent,
-            repeatable=isinstance(data, bytes),
-            timeout_seconds=_UPLOAD_TIMEOUT_SECONDS,
-        ) as response:
-            return response.content
+        if not isinstance(data, bytes) and length == "0":
+            data = b"".join(data)  # an iterator of no bytes would be sent in chunks
+        request = Request(method, path, None, None, sent, timeout_seconds=_UPLOAD_TIMEOUT_SECONDS)
+        if isinstance(data, bytes):
+            with self._transport.exchange(replace(request, body=data)) as response:
+                return response.content
+        watched = _Watched(data)
+        request = replace(request, body=watched if length is None else _Measured(watched, int(length)))
+        try:
+            with self._transport.exchange(request, spent=lambda: watched.started) as response:
+                return response.content
+        except MlflowArchiveError:
+            if watched.error is not None:
+                raise watched.error from None
+            raise
 
     def close(self) -> None:
         """End the connections; may be called twice."""
@@ -150,7 +152,7 @@ class HttpClient:
             self._transport.close()
 
     def _ask_version(self) -> str:
-        with self._transport.exchange("GET", "/version") as response:
+        with self._transport.exchange(Request("GET", "/version")) as response:
             text = response.text.strip()[:50]
         try:
             Version(text)
@@ -170,8 +172,33 @@ def _plain(params: Mapping[str, object] | list[tuple[str, str]] | None) -> Param
     return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
 
 
+class _Watched:
+    """An iterator that remembers whether it was begun, and what it raised.
+
+    Our errors are OSErrors too, which the HTTP library takes for its own and hides.
+    """
+
+    def __init__(self, data: Iterator[bytes]) -> None:
+        self._data = data
+        self.started = False
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self.started = True
+        try:
+            return next(self._data)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
+
 class _Measured:
-    """An iterator that `requests` sends with a length instead of in chunks."""
+    """An iterable that `requests` sends with a length instead of in chunks."""
 
     def __init__(self, data: Iterator[bytes], size_bytes: int) -> None:
         self._data = data
@@ -189,10 +216,6 @@ class _Measured:
             yield chunk
         if sent != self._size_bytes:
             raise UsageError(f"The body was announced with {self._size_bytes} bytes and is not so long.", code="length")
-
-
-def _measured(data: Iterator[bytes], length: str | None) -> Iterator[bytes]:
-    return data if length is None else _Measured(data, int(length))  # type: ignore[return-value]
 
 
 def _chunks(response: requests.Response, path: str) -> Generator[bytes, None, None]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -22,27 +23,40 @@ from mlflow_archive.errors import UsageError
 #: Query parameters, in the two forms that `requests` takes.
 Params = Mapping[str, object] | Sequence[tuple[str, str]]
 #: A request's body.
-Body = bytes | Iterator[bytes] | None
+Body = bytes | Iterable[bytes] | None
 
 _WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 #: MLflow keeps one session for each set of retry codes; numbers that no server answers make ours private.
 _PRIVATE_CODES = itertools.count(10_000)
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, as often as it may be sent.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below the server's root, percent-encoded.
+        params: Query parameters.
+        body: The body; an iterable is sent as it comes.
+        headers: Headers beside those of authentication.
+        stream: True if the answer's body is read later, piece by piece.
+        timeout_seconds: Without a byte for so long it failed; None is MLflow's own setting.
+    """
+
+    method: str
+    path: str
+    params: Params | None = None
+    body: Body = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stream: bool = False
+    timeout_seconds: float | None = None
+
+
 class Sender(Protocol):
     """Sends one request once."""
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params | None,
-        body: Body,
-        headers: Mapping[str, str],
-        stream: bool,
-        timeout_seconds: float | None,
-    ) -> requests.Response:
+    def send(self, request: Request) -> requests.Response:
         """Send and return the answer, whatever its status; raises `requests.RequestException`."""
         ...
 
@@ -77,29 +91,19 @@ class MlflowSender:
         mount_quick_adapter(session, parallelism)
         return session
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params | None,
-        body: Body,
-        headers: Mapping[str, str],
-        stream: bool,
-        timeout_seconds: float | None,
-    ) -> requests.Response:
+    def send(self, request: Request) -> requests.Response:
         """Send through MLflow, without MLflow's retries."""
         from mlflow.exceptions import MlflowException
 
-        extra = dict(headers)
+        extra = dict(request.headers)
         if _workspace_in_environment():
             # Without a header of ours MLflow would add the environment's workspace; empty means the default one.
             extra.setdefault(_WORKSPACE_HEADER, "")
         try:
             response: requests.Response = self._http_request(
                 self._credentials,
-                path,
-                method,
+                request.path,
+                request.method,
                 max_retries=0,
                 backoff_factor=0,
                 backoff_jitter=0.0,
@@ -107,10 +111,10 @@ class MlflowSender:
                 raise_on_status=False,
                 respect_retry_after_header=False,
                 extra_headers=extra,
-                timeout=timeout_seconds,
-                params=params,
-                data=body,
-                stream=stream,
+                timeout=request.timeout_seconds,
+                params=request.params,
+                data=request.body,
+                stream=request.stream,
             )
         except MlflowException as error:
             raise _cause(error) from None
@@ -132,26 +136,16 @@ class PrivateSender:
         self._session.headers["Authorization"] = f"Bearer {token}"
         mount_quick_adapter(self._session, parallelism)
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params | None,
-        body: Body,
-        headers: Mapping[str, str],
-        stream: bool,
-        timeout_seconds: float | None,
-    ) -> requests.Response:
+    def send(self, request: Request) -> requests.Response:
         """Send to the private server."""
         return self._session.request(
-            method,
-            self._uri + path,
-            params=params,  # type: ignore[arg-type]  # values of any type are turned into strings by requests
-            data=body,
-            headers=dict(headers),
-            stream=stream,
-            timeout=timeout_seconds,
+            request.method,
+            self._uri + request.path,
+            params=request.params,  # type: ignore[arg-type]  # values of any type are turned into strings by requests
+            data=request.body,
+            headers=dict(request.headers),
+            stream=request.stream,
+            timeout=request.timeout_seconds,
         )
 
     def close(self) -> None:

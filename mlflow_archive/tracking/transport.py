@@ -9,9 +9,9 @@ import email.utils
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import requests
 from tenacity import RetryCallState, Retrying
@@ -19,7 +19,7 @@ from urllib3.exceptions import NewConnectionError
 
 from mlflow_archive.errors import MlflowArchiveError, UnavailableError
 from mlflow_archive.tracking.answers import error_of, is_broken_by_design
-from mlflow_archive.tracking.sending import Body, Params, Sender
+from mlflow_archive.tracking.sending import Request, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +85,28 @@ class Transport:
 
     @contextmanager
     def exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params | None = None,
-        body: Body = None,
-        headers: Mapping[str, str] | None = None,
-        repeatable: bool = True,
-        stream: bool = False,
-        timeout_seconds: float | None = None,
+        self, request: Request, *, repeatable: bool = True, spent: Callable[[], bool] = lambda: False
     ) -> Iterator[requests.Response]:
         """Send a request until it succeeds or there is no hope; the connection is free after the context.
+
+        Args:
+            request: What to send.
+            repeatable: False if it may be sent again only when the server surely did nothing.
+            spent: Tells that the body was begun and cannot be sent again.
 
         Raises:
             MlflowArchiveError: As `ServerClient.call` says.
         """
-        timeout = timeout_seconds if timeout_seconds is not None else self._policy.timeout_seconds
 
         def attempt() -> tuple[requests.Response, int | None]:
             permit = self._acquire()
             try:
-                return self._attempt(method, path, params, body, headers or {}, stream, timeout), permit
+                return self._attempt(request), permit
             except BaseException:
                 self._release(permit)
                 raise
 
-        response, permit = self._repeat(attempt, repeatable=repeatable)
+        response, permit = self._repeat(attempt, repeatable=repeatable, spent=spent)
         try:
             yield response
         finally:
@@ -122,23 +117,14 @@ class Transport:
         """End the connections."""
         self._sender.close()
 
-    def _attempt(
-        self,
-        method: str,
-        path: str,
-        params: Params | None,
-        body: Body,
-        headers: Mapping[str, str],
-        stream: bool,
-        timeout: float | None,
-    ) -> requests.Response:
+    def _attempt(self, request: Request) -> requests.Response:
         with self._lock:
             self._request_count += 1
         try:
-            response = self._sender.send(
-                method, path, params=params, body=body, headers=headers, stream=stream, timeout_seconds=timeout
-            )
-            if not stream:
+            if request.timeout_seconds is None:
+                request = replace(request, timeout_seconds=self._policy.timeout_seconds)
+            response = self._sender.send(request)
+            if not request.stream:
                 check_length(response)
         except requests.RequestException as error:
             raise self._no_answer(error) from None
@@ -159,11 +145,15 @@ class Transport:
         return _AttemptError(UnavailableError(sentence), hopeful=hopeful, unheard=unheard)
 
     def _repeat(
-        self, attempt: Callable[[], tuple[requests.Response, int | None]], *, repeatable: bool
+        self,
+        attempt: Callable[[], tuple[requests.Response, int | None]],
+        *,
+        repeatable: bool,
+        spent: Callable[[], bool],
     ) -> tuple[requests.Response, int | None]:
         def again(state: RetryCallState) -> bool:
             failure = _failure(state)
-            return failure is not None and failure.hopeful and (repeatable or failure.unheard)
+            return failure is not None and failure.hopeful and (repeatable or failure.unheard) and not spent()
 
         def enough(state: RetryCallState) -> bool:
             failure = _failure(state)

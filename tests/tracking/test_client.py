@@ -314,10 +314,12 @@ def test_an_iterator_is_uploaded_once(client: HttpClient, server: FaultServer, l
     client.upload("PUT", "/file", iter([b"abc", b"def"]), headers=headers)
     assert server.asked[0].body == b"abcdef"
     assert ("Transfer-Encoding" in server.asked[0].headers) == (length is None)
-    server.queue = [Answer(502)]
-    with pytest.raises(UnavailableError):
-        client.upload("PUT", "/file", iter([b"abc", b"def"]), headers=headers)
-    assert len(server.asked) == 2
+    for fault in (Answer(502), Answer(503), Answer(429), RESET):
+        server.asked.clear()
+        server.queue = [fault]
+        with pytest.raises(UnavailableError):
+            client.upload("PUT", "/file", iter([b"abc", b"def"]), headers=headers)
+        assert len(server.asked) == 1
 
 
 def test_an_empty_iterator_is_uploaded(client: HttpClient, server: FaultServer) -> None:
@@ -327,12 +329,15 @@ def test_an_empty_iterator_is_uploaded(client: HttpClient, server: FaultServer) 
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "1000"}])
-def test_what_a_body_raises_comes_out(client: HttpClient, server: FaultServer, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("error", [NotFoundError, UnavailableError, NotAuthorisedError, ZeroDivisionError])
+def test_what_a_body_raises_comes_out(
+    client: HttpClient, server: FaultServer, headers: dict[str, str], error: type[Exception]
+) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * 10
-        raise NotFoundError("The source lost it.")
+        raise error("The source lost it.")
 
-    with pytest.raises(NotFoundError, match="lost it"):
+    with pytest.raises(error, match="lost it"):
         client.upload("PUT", "/file", broken(), headers=headers)
     assert not any(asked.complete for asked in server.asked)
 
