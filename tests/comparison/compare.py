@@ -20,7 +20,9 @@ Row = dict[str, Any]
 #: Ids up to this length are numbers of experiments and versions, which cannot be told from other numbers in a text.
 SHORT_ID = 8
 #: Lists whose order means nothing to MLflow.
-UNORDERED = frozenset({"aliases", "dataset_inputs", "experiment_ids", "model_inputs", "model_outputs", "users"})
+UNORDERED = frozenset(
+    {"aliases", "dataset_inputs", "experiment_ids", "model_inputs", "model_outputs", "schema_ids", "users"}
+)
 
 
 @dataclass(frozen=True)

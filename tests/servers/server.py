@@ -18,6 +18,8 @@ from tests.servers.database import EmptyDatabases
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 10.0
+#: Encrypts the secrets of webhooks; of no use to anybody.
+WEBHOOK_KEY = "dGVzdHMga2VlcCBubyBzZWNyZXRzIG9mIGFueW9uZSE="
 
 
 class ServerFailedError(RuntimeError):
@@ -165,7 +167,7 @@ class MlflowServer:
             MLFLOW_DISABLE_TELEMETRY="true",
             # Webhooks of tests point to this machine, and their secrets must survive a restart.
             MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
-            MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY="dGVzdHMga2VlcCBubyBzZWNyZXRzIG9mIGFueW9uZSE=",
+            MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY=WEBHOOK_KEY,
             PYTHONUNBUFFERED="1",
             PYTHONWARNINGS="ignore",
         )
