@@ -190,6 +190,10 @@ class Source(Protocol):
         """
         ...
 
+    def expected(self, kind: Kind, selection: Selection) -> int | None:
+        """Tell how many objects `read` will list, where that costs nothing to know."""
+        ...
+
     def notes(self) -> tuple[str, ...]:
         """Say what is there that no client can read; asked for at the end."""
         ...
@@ -216,11 +220,11 @@ class Sink(Protocol):
         """Hear that no further item of this scope will come; all its writes have returned."""
         ...
 
-    def finish(self, account: Account) -> tuple[Outcome, ...]:
+    def finish(self, account: Account) -> tuple[Loss, ...]:
         """Make the links between objects, then commit. Called once, after the last `write`.
 
         Returns:
-            Further outcomes and losses that only the end could tell.
+            Losses of parts of objects, counted already, that only the end could tell.
         """
         ...
 

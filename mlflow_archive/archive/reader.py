@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlflow_archive.archive.place import read_commit
 from mlflow_archive.archive.run_filter import RunFilter
@@ -105,6 +105,13 @@ class ArchiveReader:
                 yield from self._read_section(placed, selection, run_filter)
         except MlflowArchiveError as error:
             yield ObjectKey(kind, "").lost(error.code, str(error), retryable=error.retryable)
+
+    def expected(self, kind: Kind, selection: Selection) -> int | None:
+        """Return what the manifest counted, unless the selection leaves objects out."""
+        if not replace(selection, kinds=None, artifacts=True).is_everything:
+            return None
+        count = self.manifest.counts.get(kind.value)
+        return count.stored if count else 0
 
     def notes(self) -> tuple[str, ...]:
         """Return what the backup noted."""

@@ -123,7 +123,7 @@ class ArchiveWriter:
         self._require_uncommitted()
         self._ledger.close_scope(scope)
 
-    def finish(self, account: Account) -> tuple[Outcome, ...]:
+    def finish(self, account: Account) -> tuple[Loss, ...]:
         """Write the indexes that are left and the losses, then commit.
 
         Raises:

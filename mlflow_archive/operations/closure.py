@@ -142,6 +142,10 @@ class _ClosedSource:
             kind, replace(selection, experiments=(), run_filter=None, since_ms=None, until_ms=None)
         )
 
+    def expected(self, kind: Kind, selection: Selection) -> int | None:  # noqa: ARG002 - the protocol's
+        """Not known: what is named is counted while it is read."""
+        return None
+
     def notes(self) -> tuple[str, ...]:
         """Say what no client can read."""
         return self._source.notes()

@@ -50,6 +50,10 @@ class DemoObjects:
         if selection.wants(kind):
             yield from (item for item in _items() if item.key.kind is kind)
 
+    def expected(self, kind: Kind, selection: Selection) -> int | None:  # noqa: ARG002 - the protocol's
+        """Not known: there are few."""
+        return None
+
     def notes(self) -> tuple[str, ...]:
         """Return none."""
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import Account, Item, Outcome, Scope, Status
 
 
@@ -15,7 +16,7 @@ class PlanningSink:
     def close_scope(self, scope: Scope) -> None:
         """Have nothing to do with the end of a scope."""
 
-    def finish(self, account: Account) -> tuple[Outcome, ...]:  # noqa: ARG002 - the protocol's
+    def finish(self, account: Account) -> tuple[Loss, ...]:  # noqa: ARG002 - the protocol's
         """Have nothing to commit."""
         return ()
 

@@ -142,7 +142,7 @@ class _Transfer:
             try:
                 for kind in KIND_ORDER:
                     if kind in kinds and self._selection.wants(kind):
-                        self._observer.notify(SectionStarted(kind.value, None))
+                        self._observer.notify(SectionStarted(kind.value, self._source.expected(kind, self._selection)))
                         self._walk_kind(kind, pool)
             except BaseException:
                 self._stop.set()
@@ -261,12 +261,7 @@ class _Transfer:
             lost={kind: count for kind, count in self._tally.lost.items() if count},
             notes=notes,
         )
-        for outcome in self._sink.finish(account):
-            if outcome.status is Status.STORED:
-                # Counted when it was written; only now is it known what of it did not come out right.
-                self._record(outcome.losses)
-            else:
-                self._take(outcome)
+        self._record(self._sink.finish(account))
         return notes
 
 

@@ -50,6 +50,9 @@ class FakeSource:
             if item.key.kind is kind:
                 yield Item(item.key, lambda item=item: self._load(item))
 
+    def expected(self, kind: Kind, selection: Selection) -> int | None:
+        return None
+
     def notes(self) -> tuple[str, ...]:
         return ("the fake has no secrets",)
 
@@ -221,7 +224,7 @@ def move(source: Source, sink: Sink, selection: Selection | None = None, *, star
             skipped.setdefault(outcome.key.kind.value, Counter())[outcome.reason] += 1
     lost = Counter(outcome.key.kind.value for outcome in outcomes if outcome.status is Status.LOST)
     account = Account(source.describe(), wanted, started_ms, tuple(losses), skipped, lost, source.notes())
-    outcomes.extend(sink.finish(account))
+    losses.extend(sink.finish(account))
     return Moved(outcomes, losses)
 
 

@@ -94,6 +94,9 @@ class MemorySource:
             if isinstance(entry, Loss) or _wants(selection, entry.key, names):
                 yield entry
 
+    def expected(self, kind: Kind, selection: Selection) -> int | None:
+        return None
+
     def notes(self) -> tuple[str, ...]:
         return self._notes
 
@@ -130,7 +133,7 @@ class MemorySink:
         self.files: dict[tuple[str, str], bytes] = {}
         self.diary: list[tuple[str, object]] = []
         self.finished: Account | None = None
-        self.at_finish: tuple[Outcome, ...] = ()
+        self.at_finish: tuple[Loss, ...] = ()
         self._lock = Lock()
 
     def write(self, item: Item) -> Outcome:
@@ -164,7 +167,7 @@ class MemorySink:
         with self._lock:
             self.diary.append(("close", scope))
 
-    def finish(self, account: Account) -> tuple[Outcome, ...]:
+    def finish(self, account: Account) -> tuple[Loss, ...]:
         self.finished = account
         self.diary.append(("finish", None))
         return self.at_finish

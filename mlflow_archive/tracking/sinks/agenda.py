@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
 
 from mlflow_archive.errors import MlflowArchiveError, NotAuthorisedError
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.loss import Loss
-from mlflow_archive.stream import ObjectKey, Outcome, Status
+from mlflow_archive.stream import ObjectKey
 
 Action = Callable[[], Iterable[Loss]]
 
@@ -44,7 +44,7 @@ class Agenda:
         """Start with nothing to do."""
         self._parallelism = parallelism
         self._actions: dict[Stage, list[tuple[ObjectKey, Action]]] = {stage: [] for stage in Stage}
-        self._outcomes: list[Outcome] = []
+        self._losses: list[Loss] = []
         self._done: set[Stage] = set()
         self._lock = Lock()
         self._turn = Lock()
@@ -60,11 +60,11 @@ class Agenda:
             if _RANK[kind] >= _RANK[first]:
                 self._run(stage)
 
-    def finish(self) -> tuple[Outcome, ...]:
+    def finish(self) -> tuple[Loss, ...]:
         """Run all that is left and return what was not all right in any stage."""
         for stage in Stage:
             self._run(stage)
-        return tuple(self._outcomes)
+        return tuple(self._losses)
 
     def _run(self, stage: Stage) -> None:
         with self._turn:
@@ -73,16 +73,15 @@ class Agenda:
             actions = iter(self._actions.pop(stage))
             with ThreadPoolExecutor(self._parallelism, thread_name_prefix="agenda") as pool:
                 while batch := list(islice(actions, 64 * self._parallelism)):
-                    self._outcomes += [outcome for outcome in pool.map(_attempt, batch) if outcome is not None]
+                    self._losses += chain.from_iterable(pool.map(_attempt, batch))
             self._done.add(stage)
 
 
-def _attempt(entry: tuple[ObjectKey, Action]) -> Outcome | None:
+def _attempt(entry: tuple[ObjectKey, Action]) -> tuple[Loss, ...]:
     key, action = entry
     try:
-        losses = tuple(action())
+        return tuple(action())
     except NotAuthorisedError:
         raise
     except MlflowArchiveError as error:
-        losses = (key.lost(error.code, str(error), path="links", retryable=error.retryable),)
-    return Outcome(key, Status.STORED, reason="links", losses=losses) if losses else None
+        return (key.lost(error.code, str(error), path="links", retryable=error.retryable),)

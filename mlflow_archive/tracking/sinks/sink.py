@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from mlflow_archive.errors import ConflictError, UsageError
 from mlflow_archive.events import Observer, Silence
 from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import Account, Item, Outcome, Scope
 from mlflow_archive.tracking.artifacts import ArtifactAccess
 from mlflow_archive.tracking.capabilities import FIRST_VERSION
@@ -150,7 +151,7 @@ class MlflowSink:
         elif scope.kind is Kind.TRACE:
             self._traces.close_scope(scope)
 
-    def finish(self, account: Account) -> tuple[Outcome, ...]:  # noqa: ARG002
+    def finish(self, account: Account) -> tuple[Loss, ...]:  # noqa: ARG002
         """Make the links that are left, delete what is deleted at the source; return what did not come out right."""
         return self._context.agenda.finish()
 

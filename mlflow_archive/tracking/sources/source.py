@@ -103,6 +103,10 @@ class MlflowSource:
                 key = ObjectKey(kind, "", None, workspace)
                 yield from self._guarded(key, partial(_READERS[kind], self._reading, workspace, selection))
 
+    def expected(self, kind: Kind, selection: Selection) -> int | None:  # noqa: ARG002 - the protocol's
+        """Not known: the API counts nothing."""
+        return None
+
     def notes(self) -> tuple[str, ...]:
         """Say what is there that no client can read."""
         client = self._reading.client

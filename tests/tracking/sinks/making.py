@@ -107,7 +107,7 @@ class Target:
                 for scope in {item.key.scope for item in of_kind}:
                     sink.close_scope(scope)
             late = sink.finish(ACCOUNT)
-        losses = [loss for outcome in (*outcomes.values(), *late) for loss in outcome.losses]
+        losses = [*(loss for outcome in outcomes.values() for loss in outcome.losses), *late]
         return SimpleNamespace(outcomes=outcomes, late=late, losses=losses, ids=sink.ids)
 
     def get(self, path: str, **params: object) -> dict:
