@@ -58,11 +58,6 @@ def test_a_store_without_a_server_gives_the_same(archive: Path, source_server: M
     assert (*report.different, *report.only_left, *report.only_right) == (), report.to_json()
 
 
-def test_a_restored_server_is_equal(archive: Path, source_server: MlflowServer, restored: MlflowServer) -> None:
-    differences = compare_servers(source_server.uri, restored.uri, without=NOT_RESTORED)
-    assert not differences, describe(differences)
-
-
 def test_a_second_restore_creates_nothing(archive: Path, restored: MlflowServer, tmp_path: Path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     api.backup(restored.uri, str(before))
@@ -78,6 +73,12 @@ def test_a_backup_of_the_restored_server_is_equal(archive: Path, restored: Mlflo
     report = api.diff(str(archive), str(back))
     missing = [key for key in report.only_left if key.kind not in NOT_RESTORED]
     assert [*report.different, *missing, *report.only_right] == [], report.to_json()
+
+
+def test_a_restored_server_is_equal(archive: Path, source_server: MlflowServer, restored: MlflowServer) -> None:
+    # Last: MLflow's client changes a server by looking at its label schemas.
+    differences = compare_servers(source_server.uri, restored.uri, without=NOT_RESTORED)
+    assert not differences, describe(differences)
 
 
 def test_files_with_names_no_server_can_carry(start_server: StartServer, tmp_path: Path) -> None:

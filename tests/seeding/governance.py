@@ -62,6 +62,8 @@ def _reviews(world: World, experiment: str) -> None:
             )
         )
         world.counts["label_schema"] += 1
+    # Listing makes the default question, as opening the page does.
+    world.counts["label_schema"] += len(label_schemas.list_label_schemas(experiment)) - len(schemas)
     queue = review_queues.create_review_queue(
         f"weekly {UNICODE}",
         queue_type="custom",
