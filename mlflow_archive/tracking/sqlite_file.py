@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import time
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from mlflow_archive.errors import NotFoundError, UnavailableError, UsageError
 _HEADER = b"SQLite format 3\x00"
 #: Between so many pages a writer gets its turn.
 _PAGES_PER_STEP = 2048
-#: After so long the copy stops giving way to writers, who then wait for it once.
-_PATIENCE_SECONDS = 30.0
+#: So often writers may make the copy start over; then they wait for it, once.
+_PATIENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,13 @@ def check_file(path: Path) -> None:
 def copy_database(source: Path, target: Path) -> None:
     """Copy a database, consistent even while others write to it, with SQLite's online backup.
 
-    Writers may go on between the steps. SQLite starts over when one did, so if the copy is not through after a
-    while, the last try holds writers up for as long as it takes.
+    Writers may go on between the steps. SQLite starts over when one did, so after a few times the last try holds
+    writers up for as long as it takes.
     """
     with _reading(source) as original, closing(sqlite3.connect(target)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
-        deadline = time.monotonic() + _PATIENCE_SECONDS
         try:
-            original.backup(copy, pages=_PAGES_PER_STEP, progress=_until(deadline), sleep=0.001)
+            original.backup(copy, pages=_PAGES_PER_STEP, progress=_counting_restarts(), sleep=0.001)
         except _OutOfPatienceError:
             original.backup(copy)
 
@@ -92,10 +91,17 @@ class _OutOfPatienceError(Exception):
     """The stepwise copy was disturbed too often."""
 
 
-def _until(deadline: float) -> Callable[[int, int, int], None]:
+def _counting_restarts() -> Callable[[int, int, int], None]:
+    least = sys.maxsize
+    restarts = 0
+
     def check(_status: int, remaining: int, _total: int) -> None:
-        if remaining and time.monotonic() > deadline:
-            raise _OutOfPatienceError
+        nonlocal least, restarts
+        if remaining > least:
+            restarts += 1
+            if restarts > _PATIENCE:
+                raise _OutOfPatienceError
+        least = remaining
 
     return check
 

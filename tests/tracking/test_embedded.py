@@ -185,13 +185,13 @@ def test_a_writer_goes_on_while_the_store_is_copied(store: Path, tmp_path: Path)
     pauses: list[float] = []
 
     def write() -> None:
-        with closing(sqlite3.connect(path, timeout=0.5)) as database:
+        with closing(sqlite3.connect(path, timeout=30)) as database:
             while not stop.is_set():
                 began = time.monotonic()
                 database.execute("INSERT INTO filler VALUES ('x')")
                 database.commit()
                 pauses.append(time.monotonic() - began)
-                stop.wait(0.2)
+                stop.wait(0.02)
 
     writer = threading.Thread(target=write)
     writer.start()
