@@ -39,20 +39,12 @@ FIRST_VERSION: dict[Kind, str] = {
 PAGED_HISTORY = "3.2"
 #: `3.0 traces/search` with TraceInfoV3 and assessments.
 TRACES_V3 = "3.2"
-#: `3.0 traces/get` with ``allow_partial``.
-PARTIAL_TRACES = "3.7"
-#: `3.0 traces/batchGet`.
-BATCH_TRACES = "3.6"
 #: Traces linked to runs beyond the one in their metadata (table entity_associations).
 TRACE_LINKS = "3.3"
 #: `logged-models/<id>?allow_deleted=true`.
 DELETED_LOGGED_MODELS = "3.7"
 #: `3.0 scorers/online-configs`.
 ONLINE_SCORING = "3.9"
-#: `3.0 server-info`.
-SERVER_INFO = "3.9"
-#: Secrets of the gateway.
-GATEWAY = "3.8"
 #: Server jobs.
 JOBS = "3.5"
 

@@ -1,7 +1,8 @@
 """Spans in MLflow's own JSON form (``Span.to_dict``), exactly as the server keeps them.
 
 `get-trace-artifact` gives them so for every place they can be in: the tracking store (stored rows, passed through),
-``traces.json`` beside the artifacts, or an archive; partial ones too. `batchGet` gives the same spans as OTLP, which
+``traces.json`` beside the artifacts, or an archive; partial ones too. ``traces.json`` is read as a file where that can
+be, because not every server finds the files. `batchGet` gives the same spans as OTLP, which
 is costlier for the server to make, writes attribute values anew and leaves out what OTLP cannot carry.
 A sink turns a line back into OTLP by ``Span.from_dict(line).to_otel_proto()``, so the rows come out the same.
 """
@@ -14,15 +15,17 @@ from functools import partial
 
 from mlflow_archive.errors import MlflowArchiveError, NotFoundError, UnavailableError
 from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import ObjectKey, Part
+from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.capabilities import TRACES_V3
 from mlflow_archive.tracking.paging import finite, mapping, objects, text
 from mlflow_archive.tracking.sources.context import Reading, lost
 
 SPANS = "spans"
 _LOCATION_TAG = "mlflow.trace.spansLocation"
-_SIZE = "mlflow.trace.sizeStats"
+_SIZES = frozenset({"mlflow.trace.sizeStats", "mlflow.trace.sizeBytes"})
 _ARTIFACT = "/ajax-api/2.0/mlflow/get-trace-artifact"
 
 
@@ -36,9 +39,10 @@ def spans_part(
     """
     location = tags.get(_LOCATION_TAG) or "ARTIFACT_REPO"
     try:
-        spans = _spans(reading, key)
+        spans = _spans(reading, key, tags, location)
     except MlflowArchiveError as error:
-        if isinstance(error, NotFoundError) and not _was_exported(reading, info, tags):
+        in_progress = text(info.get("state")) == "IN_PROGRESS"
+        if isinstance(error, NotFoundError) and (in_progress or not _was_exported(reading, info, tags)):
             return (), None, ()
         return (), None, (lost(key, error, path=SPANS),)
     return (Part(SPANS, partial(_lines, spans)),), location, ()
@@ -49,23 +53,43 @@ def _was_exported(reading: Reading, info: JSONObject, tags: dict[str, str]) -> b
 
     Since MLflow 3.2 a trace can be made of an info alone; one with spans says where they are or how many.
     """
-    if text(info.get("state")) == "IN_PROGRESS":
-        return False
-    return (
-        _LOCATION_TAG in tags or _SIZE in mapping(info.get("trace_metadata")) or not reading.client.at_least(TRACES_V3)
-    )
+    metadata = mapping(info.get("trace_metadata"))
+    return _LOCATION_TAG in tags or not _SIZES.isdisjoint(metadata) or not reading.client.at_least(TRACES_V3)
 
 
 def _lines(spans: list[JSONObject]) -> Iterator[JSONObject]:
     return iter(spans)
 
 
-def _spans(reading: Reading, key: ObjectKey) -> list[JSONObject]:
-    with reading.client.download(_ARTIFACT, params={"request_id": key.id}) as chunks:
-        document = b"".join(chunks)
+def _spans(reading: Reading, key: ObjectKey, tags: dict[str, str], location: str) -> list[JSONObject]:
+    document = _document(reading, key, tags, location)
     try:
         data = json.loads(document)
     except ValueError as error:
         raise UnavailableError(f"The spans of the trace {key.id} are not JSON; try again.", code="not_json") from error
     found = objects(data.get("spans")) if isinstance(data, dict) else []
     return [{name: finite(value) for name, value in span.items()} for span in found]
+
+
+def _document(reading: Reading, key: ObjectKey, tags: dict[str, str], location: str) -> bytes:
+    root = tags.get("mlflow.artifactLocation")
+    if location == "ARTIFACT_REPO" and root:
+        # Straight from the files: a private server of ours does not know where the original kept them.
+        owner = ArtifactOwner(Kind.TRACE, key.id, root, key.workspace)
+        try:
+            with reading.artifacts.open(owner, "traces.json") as chunks:
+                return b"".join(chunks)
+        except MlflowArchiveError as error:
+            if reading.client.local:
+                raise
+            reason = error
+        try:
+            return _served(reading, key)
+        except MlflowArchiveError as error:
+            raise error from reason
+    return _served(reading, key)
+
+
+def _served(reading: Reading, key: ObjectKey) -> bytes:
+    with reading.client.download(_ARTIFACT, params={"request_id": key.id}, workspace=key.workspace) as chunks:
+        return b"".join(chunks)
