@@ -37,6 +37,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+#: The code of a `NotAuthorisedError` about one object; any other is about the credentials themselves.
+FORBIDDEN = "forbidden"
+
+
 class MlflowArchiveError(Exception):
     """Root of all errors raised by this package."""
 
@@ -63,6 +67,11 @@ class NotAuthorisedError(MlflowArchiveError, PermissionError):
 
     exit_code = ExitCode.NOT_AUTHORISED
     code = "not_authorised"
+
+    @property
+    def forbidden(self) -> bool:
+        """True if a known user may not do this one thing, which says nothing of the next."""
+        return self.code == FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True)

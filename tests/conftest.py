@@ -17,6 +17,8 @@ StartServer = Callable[..., MlflowServer]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="how often each kill test ends a process (default: 3)")
     parser.addoption("--kill-seed", type=int, default=20240229, help="seed of the moments at which to kill")
+    cuts = "cut a restore at every N-th writing request (tests/tracking/sinks/test_cuts.py; default: 11)"
+    parser.addoption("--cuts", type=int, default=11, metavar="N", help=cuts)
     given = "VERSION=PYTHON: a Python that has this MLflow, for tests/roundtrip/other_servers.py; may be repeated"
     parser.addoption("--server-python", action="append", default=[], help=given)
 

@@ -15,6 +15,7 @@ from threading import Event as Flag
 from threading import Lock
 
 from mlflow_archive.errors import (
+    FORBIDDEN,
     ConflictError,
     MlflowArchiveError,
     NotAuthorisedError,
@@ -43,6 +44,8 @@ from mlflow_archive.stream import Account, Item, Outcome, Scope, Sink, Source, S
 
 #: So many objects in a row lost because nobody answered: the server is gone, and asking on only hurts it.
 MAX_UNAVAILABLE = 100
+#: So many objects lost, all because the user may not read or write them, and none moved: the user is the wrong one.
+MAX_FORBIDDEN = 100
 #: Codes of errors that say the target can take nothing more, whatever the object.
 TARGET_CODES = frozenset({"disk_full"})
 
@@ -88,7 +91,7 @@ def transfer(
         target: The sink's URL, without credentials, for the report and the events.
 
     Raises:
-        NotAuthorisedError: Either end refused the credentials.
+        NotAuthorisedError: Either end refused the credentials, or everything that was asked of it.
         NotFoundError: The selection names something and matches nothing.
         ConflictError: Something is at the target that must not be.
         UnavailableError: Nobody answers: `MAX_UNAVAILABLE` objects in a row, or the target can take no more.
@@ -232,10 +235,21 @@ class _Transfer:
         self._record(outcome.losses)
         dead = outcome.status is Status.LOST and any(loss.code == UnavailableError.code for loss in outcome.losses)
         self._unavailable = self._unavailable + 1 if dead else 0
+        if self._tally.lost.total() >= MAX_FORBIDDEN:
+            self._refuse_if_all_forbidden()
         if self._unavailable >= MAX_UNAVAILABLE:
             raise UnavailableError(
                 f"{self._unavailable} objects in a row could not be moved because nobody answered "
                 f"(the last reason: {outcome.reason}); start again when both ends are up."
+            )
+
+    def _refuse_if_all_forbidden(self) -> None:
+        """End the transfer of a user who may do nothing at all."""
+        tally = self._tally
+        if tally.lost and not tally.moved and all(loss.code == FORBIDDEN for loss in tally.losses):
+            raise NotAuthorisedError(
+                f"This user may read or write none of the {tally.lost.total()} objects tried so far: "
+                f"{tally.losses[0].reason}"
             )
 
     def _record(self, losses: tuple[Loss, ...]) -> None:
@@ -245,6 +259,7 @@ class _Transfer:
 
     def _close(self, started_ms: int) -> tuple[str, ...]:
         """Account for what was asked for by name, finish the sink, and return the notes."""
+        self._refuse_if_all_forbidden()
         missing = self._wishes.missing()
         if not self._tally.total and not self._tally.losses and self._wishes.narrow:
             raise NotFoundError(self._wishes.nothing())
@@ -280,7 +295,11 @@ class _Tally:
 
     @property
     def total(self) -> int:
-        return self.stored.total() + sum(c.total() for c in self.skipped.values()) + self.lost.total()
+        return self.moved + self.lost.total()
+
+    @property
+    def moved(self) -> int:
+        return self.stored.total() + sum(c.total() for c in self.skipped.values())
 
     def take(self, outcome: Outcome) -> None:
         kind = outcome.key.kind.value
@@ -336,5 +355,5 @@ class _Tally:
 def _ends_transfer(error: MlflowArchiveError, *, at_source: bool) -> bool:
     """Tell whether an error of one object is an error of all: refused credentials, or a target that takes no more."""
     if isinstance(error, NotAuthorisedError):
-        return True
+        return not error.forbidden
     return not at_source and (isinstance(error, ConflictError) or error.code in TARGET_CODES)

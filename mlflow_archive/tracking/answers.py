@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from mlflow_archive.errors import (
+    FORBIDDEN,
     ConflictError,
     MlflowArchiveError,
     NotAuthorisedError,
@@ -50,9 +51,14 @@ def error_of(response: requests.Response) -> MlflowArchiveError:
     status = response.status_code
     mlflow_code, message = _details(response)
     code = mlflow_code.lower() or None
-    if status in (401, 403):
+    if status == 403:
         return NotAuthorisedError(
-            f"{_asked(response)} was refused with status {status}: {message or 'no reason given'}. "
+            f"{_asked(response)} is forbidden for this user (status 403): {message or 'no reason given'}.",
+            code=FORBIDDEN,
+        )
+    if status == 401:
+        return NotAuthorisedError(
+            f"{_asked(response)} was refused with status 401: {message or 'no reason given'}. "
             "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user who may.",
             code=code,
         )

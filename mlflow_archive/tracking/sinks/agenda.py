@@ -81,7 +81,7 @@ def _attempt(entry: tuple[ObjectKey, Action]) -> tuple[Loss, ...]:
     key, action = entry
     try:
         return tuple(action())
-    except NotAuthorisedError:
-        raise
     except MlflowArchiveError as error:
+        if isinstance(error, NotAuthorisedError) and not error.forbidden:
+            raise
         return (key.lost(error.code, str(error), path="links", retryable=error.retryable),)

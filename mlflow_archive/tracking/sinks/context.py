@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar, cast
 
-from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotAuthorisedError, UnavailableError
+from mlflow_archive.errors import FORBIDDEN, ConflictError, MlflowArchiveError, NotAuthorisedError, UnavailableError
 from mlflow_archive.events import Observer
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.canonical import JSONObject
@@ -120,13 +120,13 @@ def attempt(key: ObjectKey, path: str, action: Callable[[], object]) -> Iterator
     """Do one part of an object; yield the loss if the target refuses it, so that the rest can go on.
 
     Raises:
-        NotAuthorisedError: Nothing else will be allowed either.
+        NotAuthorisedError: The credentials are refused: nothing else will be allowed either.
         UnavailableError: The target is gone.
     """
     try:
         action()
     except MlflowArchiveError as error:
-        if not is_refusal(error):
+        if not is_refusal(error) and error.code != FORBIDDEN:
             raise
         yield key.lost(error.code, str(error), path=path, retryable=error.retryable)
 

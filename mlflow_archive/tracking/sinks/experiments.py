@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from threading import RLock
 from typing import cast
 
@@ -29,6 +30,9 @@ from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _DEFAULT_ID = "0"
+_UNDER_WAY = "true"
+#: What the mark says where a server has no call to take it off.
+_OVER = "false"
 
 
 @dataclass
@@ -43,12 +47,21 @@ class TargetExperiment:
     deleted: bool = False
     """Deleted at the target right now."""
     delete_at_end: bool = False
+    interrupted: bool = False
+    """An earlier restore wrote here and did not come to its end: what bears no mark of its own may be half-done."""
+    settling: bool = False
+    """What is to be done with it at the end is on the agenda."""
     tags: dict[str, str] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock, repr=False)
 
 
 class Experiments:
-    """Writes experiments, and tells the sinks of what is in them where to write."""
+    """Writes experiments, and tells the sinks of what is in them where to write.
+
+    An experiment bears the mark `provenance.INCOMPLETE` from the first write into it until the end of the restore,
+    for what cannot bear one: scorers, review queues, issues, and deletions. One that is deleted at the end keeps the
+    mark, as nothing can be changed any more: deleted and marked is whole.
+    """
 
     def __init__(self, context: SinkContext) -> None:
         """Ask nothing yet; the target's experiments are listed at the first need, once for each workspace."""
@@ -91,15 +104,24 @@ class Experiments:
             "restore the experiment with it."
         )
 
-    def awake(self, key: ObjectKey) -> TargetExperiment:
-        """Return the target experiment, active: a deleted one is restored for as long as this transfer writes."""
+    def readable(self, key: ObjectKey) -> TargetExperiment:
+        """Return the target experiment, active: a deleted one is restored until the end of this transfer."""
         target = self.target(key)
         with target.lock:
             if target.deleted and not self._context.options.dry_run:
                 self._context.post("experiments/restore", {"experiment_id": target.id}, workspace=key.workspace)
                 target.deleted = False
                 target.delete_at_end = True
-                self._delete_later(key, target)
+                self._settle_later(key, target)
+        return target
+
+    def awake(self, key: ObjectKey) -> TargetExperiment:
+        """Return the target experiment, active and marked, to write into it."""
+        target = self.readable(key)
+        with target.lock:
+            if target.tags.get(provenance.INCOMPLETE) != _UNDER_WAY and not self._context.options.dry_run:
+                self._mark(key, target, _UNDER_WAY)
+            self._settle_later(key, target)
         return target
 
     def all_ids(self, workspace: str | None) -> list[str]:
@@ -125,12 +147,14 @@ class Experiments:
                 f"An experiment named {found.name!r} is deleted at the target, which keeps its name taken; restore it "
                 "or remove it for good there, or rename this one."
             )
-        if found.id != _DEFAULT_ID:
+        if found.id != _DEFAULT_ID and not (ours and found.interrupted):
             self._context.refuse_existing(key, found.name)
         self._register(record.experiment_id, found)
         if found.deleted and record.lifecycle_stage != "deleted":
             self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
             found.delete_at_end = False
+        if found.interrupted and not self._context.options.dry_run:
+            return self._resume(key, record, found, ours=ours)
         if self._context.options.dry_run:
             return Outcome(key, Status.SKIPPED, reason="would skip (exists)", target_id=found.id)
         if self._context.if_exists is not IfExists.UPDATE:
@@ -139,6 +163,23 @@ class Experiments:
         self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
         losses = tuple(self._set_tags(key, found.id, own_tags(record.tags)))
         return Outcome(key, Status.STORED, reason="updated", target_id=found.id, losses=losses)
+
+    def _resume(self, key: ObjectKey, record: ExperimentRecord, found: TargetExperiment, *, ours: bool) -> Outcome:
+        """Go on with an experiment that an interrupted restore made or wrote into."""
+        found.delete_at_end = ours and record.lifecycle_stage == "deleted"
+        self._settle_later(key, found)
+        wanted = own_tags(record.tags)
+        if not ours and self._context.if_exists is not IfExists.UPDATE:
+            wanted = {}
+        missing = {name: value for name, value in wanted.items() if found.tags.get(name) != value}
+        losses = (*self._set_tags(key, found.id, missing), *self._complete_default(key, record, found))
+        return Outcome(
+            key,
+            Status.STORED if missing else Status.SKIPPED,
+            reason="completed" if missing else "exists",
+            target_id=found.id,
+            losses=losses,
+        )
 
     def _complete_default(self, key: ObjectKey, record: ExperimentRecord, found: TargetExperiment) -> tuple[Loss, ...]:
         """Add tags to the Default experiment, which every server makes bare; what it has stays."""
@@ -154,7 +195,7 @@ class Experiments:
         if self._context.options.dry_run:
             self._register(record.experiment_id, target)
             return self._context.plan(key, renamed=renamed)
-        target.tags = self._context.provenance(record.experiment_id)
+        target.tags = self._context.provenance(record.experiment_id, incomplete=True)
         tags = own_tags(record.tags)
         losses: tuple[Loss, ...] = ()
         try:
@@ -171,8 +212,7 @@ class Experiments:
         target.root = text(cast("JSONObject", answer["experiment"]), "artifact_location")
         self._known(key.workspace)[name] = target
         self._register(record.experiment_id, target)
-        if target.delete_at_end:
-            self._delete_later(key, target)
+        self._settle_later(key, target)
         reason = f"renamed to {renamed!r}" if renamed else ""
         return Outcome(key, Status.STORED, reason=reason, target_id=target.id, losses=losses)
 
@@ -197,22 +237,40 @@ class Experiments:
                 ),
             )
 
-    def _delete_later(self, key: ObjectKey, target: TargetExperiment) -> None:
-        def delete() -> tuple[Loss, ...]:
-            with target.lock:
-                if target.delete_at_end and not target.deleted:
-                    self._context.post("experiments/delete", {"experiment_id": target.id}, workspace=key.workspace)
-                    target.deleted = True
-            return ()
+    def _mark(self, key: ObjectKey, target: TargetExperiment, value: str) -> None:
+        body: JSONObject = {"experiment_id": target.id, "key": provenance.INCOMPLETE, "value": value}
+        self._context.post("experiments/set-experiment-tag", body, workspace=key.workspace)
+        target.tags[provenance.INCOMPLETE] = value
 
-        self._context.agenda.later(Stage.CLOSE, key, delete)
+    def _settle_later(self, key: ObjectKey, target: TargetExperiment) -> None:
+        """Put the end of a restore on the agenda: delete the experiment, or take the mark off."""
+        with target.lock:
+            if not target.settling and not self._context.options.dry_run:
+                target.settling = True
+                self._context.agenda.later(Stage.CLOSE, key, partial(self._settle, key, target))
+
+    def _settle(self, key: ObjectKey, target: TargetExperiment) -> tuple[Loss, ...]:
+        with target.lock:
+            if target.delete_at_end:
+                self._context.post("experiments/delete", {"experiment_id": target.id}, workspace=key.workspace)
+                target.deleted = True
+            elif target.tags.get(provenance.INCOMPLETE) == _UNDER_WAY:
+                body: JSONObject = {"experiment_id": target.id, "key": provenance.INCOMPLETE}
+                try:
+                    self._context.post("experiments/delete-experiment-tag", body, workspace=key.workspace)
+                except NotFoundError:
+                    self._mark(key, target, _OVER)
+        return ()
 
 
 def _target(entry: JSONObject) -> TargetExperiment:
+    tags = tag_map(rows(entry, "tags"))
+    deleted = entry.get("lifecycle_stage") == "deleted"
     return TargetExperiment(
         id=text(entry, "experiment_id"),
         name=text(entry, "name"),
         root=text(entry, "artifact_location"),
-        deleted=entry.get("lifecycle_stage") == "deleted",
-        tags=tag_map(rows(entry, "tags")),
+        deleted=deleted,
+        interrupted=not deleted and tags.get(provenance.INCOMPLETE) == _UNDER_WAY,
+        tags=tags,
     )

@@ -147,7 +147,7 @@ class LoggedModels:
         losses += self._log_params(key, record, owner, resumed=resumed)
         uploaded = self._context.uploader.upload(key, content, owner)
         losses += uploaded.losses
-        losses += self._attribute(key, record, owner)
+        losses += self._attribute(key, record, owner, resumed=resumed)
         losses += self._finalize(key, record, owner)
         if uploaded.waiting:
             again = partial(self._context.uploader.send_again, key, uploaded.waiting, owner)
@@ -186,8 +186,11 @@ class LoggedModels:
             body: JSONObject = {"model_id": owner.id, "params": list(entries[start : start + _PARAMS_PER_CALL])}
             yield from attempt(key, "params", partial(self._call, "POST", owner, "/params", body))
 
-    def _attribute(self, key: ObjectKey, record: LoggedModelRecord, owner: ArtifactOwner) -> Iterator[Loss]:
+    def _attribute(
+        self, key: ObjectKey, record: LoggedModelRecord, owner: ArtifactOwner, *, resumed: bool
+    ) -> Iterator[Loss]:
         """Log the model's metrics on the runs that measured them, which tells the server of the attribution."""
+        there = self._points_there(owner) if resumed and record.metrics else set()
         loggers: dict[str, BatchLogger] = {}
         for metric in record.metrics:
             run_id = text(metric, "run_id")
@@ -196,11 +199,19 @@ class LoggedModels:
                 reason = f"The metric {metric.get('key')!r} of this model was measured by the run {run_id}, "
                 yield key.lost("not_found", reason + "which is not at the target.", path=f"metrics/{metric.get('key')}")
                 continue
+            if (new_run, metric.get("key"), metric.get("step"), metric.get("timestamp")) in there:
+                # Its run may be deleted by now, and would refuse the point.
+                continue
             logger = loggers.setdefault(new_run, BatchLogger(self._context, key, new_run))
             logger.add("metrics", {**metric, "run_id": new_run, "model_id": owner.id})
         for logger in loggers.values():
             logger.flush()
             yield from logger.losses
+
+    def _points_there(self, owner: ArtifactOwner) -> set[tuple[str, object, object, object]]:
+        """Return run, name, step and time of the metrics that the target has of this model."""
+        metrics = rows(child(child(self._call("GET", owner), "model"), "data"), "metrics")
+        return {(text(m, "run_id"), m.get("key"), m.get("step"), m.get("timestamp")) for m in metrics}
 
     def _finalize(self, key: ObjectKey, record: LoggedModelRecord, owner: ArtifactOwner) -> Iterator[Loss]:
         status = _STATUS.get(record.info.status or "")
@@ -224,11 +235,11 @@ class LoggedModels:
             return
         tag: JSONObject = {"experiment_id": delete_in.id, "key": _DELETED_MODEL + key.id, "value": owner.id}
         self._context.post("experiments/set-experiment-tag", tag, workspace=key.workspace)
-        self._unmark(owner)
+        # Still marked: interrupted between the two, it is begun again, and nobody sees tags of a deleted model.
         self._call("DELETE", owner)
 
     def _unmark(self, owner: ArtifactOwner) -> None:
-        key = ObjectKey(Kind.LOGGED_MODEL, owner.id)
+        key = ObjectKey(Kind.LOGGED_MODEL, owner.id, workspace=owner.workspace)
         next(attempt(key, "tags", partial(self._call, "DELETE", owner, f"/tags/{provenance.INCOMPLETE}")), None)
 
     def _call(self, method: str, owner: ArtifactOwner, below: str = "", body: JSONObject | None = None) -> JSONObject:

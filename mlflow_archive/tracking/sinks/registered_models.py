@@ -87,9 +87,12 @@ class RegisteredModels:
             if not model.todo and not model.aliases and self._context.if_exists is not IfExists.UPDATE:
                 if model.incomplete:
                     self._finish(model)
+                    return Outcome(key, Status.STORED, reason="completed", target_id=name, losses=tuple(model.losses))
                 return Outcome(key, Status.SKIPPED, reason="exists", target_id=name, losses=tuple(model.losses))
         model.losses += (*content.losses, *model.versions.losses)
         added = len(model.todo)
+        if added and not model.fresh and not model.incomplete:
+            self._mark(model)
         self._proceed(model)
         return Outcome(
             key,
@@ -137,6 +140,11 @@ class RegisteredModels:
 
         self._context.create("registered-models/create", body, workspace=key.workspace, find=find)
 
+    def _mark(self, model: _Model) -> None:
+        """Mark a model that is whole as incomplete from its first new version on."""
+        tag: JSONObject = {"name": model.name, "key": provenance.INCOMPLETE, "value": str(model.todo[0].version)}
+        self._context.post("registered-models/set-tag", tag, workspace=model.key.workspace)
+
     def _tags(self, tags: dict[str, str]) -> dict[str, str]:
         kept = own_tags(tags)
         if PROMPT_EXPERIMENTS in kept:
@@ -149,6 +157,9 @@ class RegisteredModels:
         model.incomplete = provenance.INCOMPLETE in tags
         if not model.incomplete:
             self._context.refuse_existing(model.key, model.name)
+        else:
+            mark = tags[provenance.INCOMPLETE]
+            model.losses += model.versions.repair(model.record.versions, int(mark) if mark.isdigit() else 0)
         model.there = model.versions.existing()
         used = max((*model.there, int(tags.get(_LAST_VERSION) or 0)), default=0)
         for version in model.record.versions:

@@ -1,4 +1,4 @@
-"""What people review traces with: label schemas, review queues, issues (kinds kept as the server's own JSON)."""
+"""What people review traces with: label schemas and review queues (kinds kept as the server's own JSON)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.server_object import ServerObjectRecord
-from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
-from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, rows, text, unsupported
+from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Status
+from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, text
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _ITEMS_PER_CALL = 100
 
 
-class _InExperiment:
+class InExperiment:
     """Writes objects of an experiment that are known by their name."""
 
     field = ""
     id_field = ""
     create_path = ""
     fields: tuple[str, ...] = ()
+    changeable: tuple[str, ...] = ()
+    """The fields that can be changed later."""
+    compared: tuple[str, ...] = ()
+    """The other fields that mean the same at both ends."""
+    update_method = "PATCH"
     has_members = False
     """True if something belongs to an object that can be added to one that is there."""
 
@@ -42,22 +47,55 @@ class _InExperiment:
         record = cast("ServerObjectRecord", content.record)
         if self._context.options.dry_run and (target.fresh or target.deleted):
             return self._context.plan(key)
-        target = self._experiments.awake(key)
+        target = self._experiments.readable(key)
         found = self._find(key, record, target)
         if found is not None:
-            self._context.ids.add(key.kind, key.id, text(found, self.id_field))
-            # A name stands for one object here: a second one of the same name cannot be made.
-            update = self._context.if_exists is IfExists.UPDATE and self.has_members
-            if not update or self._context.options.dry_run:
-                return self._context.existing(key, text(found, self.id_field))
-        elif self._context.options.dry_run:
+            target_id = text(found, self.id_field)
+            self._context.ids.add(key.kind, key.id, target_id)
+            return self._take(key, content, found, target)
+        if self._context.options.dry_run:
             return self._context.plan(key)
-        reason = "updated" if found is not None else ""
-        made = found if found is not None else self._create(key, record, target)
-        target_id = text(made, self.id_field)
+        self._experiments.awake(key)
+        target_id = text(self._create(key, record, target), self.id_field)
         self._context.ids.add(key.kind, key.id, target_id)
         losses = (*content.losses, *self._complete(key, record, target_id))
-        return Outcome(key, Status.STORED, reason=reason, target_id=target_id, losses=losses)
+        return Outcome(key, Status.STORED, target_id=target_id, losses=losses)
+
+    def _take(self, key: ObjectKey, content: Content, found: JSONObject, target: TargetExperiment) -> Outcome:
+        """Take the object that is there: as it is, brought up to date, or completed after an interruption.
+
+        A name stands for one object here: a second one of the same name cannot be made.
+        """
+        record, target_id = cast("ServerObjectRecord", content.record), text(found, self.id_field)
+        update = self._context.if_exists is IfExists.UPDATE
+        if self._context.options.dry_run or not (update or (target.interrupted and self.has_members)):
+            return self._context.existing(key, target_id)
+        self._experiments.awake(key)
+        losses = [*content.losses]
+        if update:
+            losses += self._update(key, record, found)
+        losses += self._complete(key, record, target_id)
+        if update:
+            return Outcome(key, Status.STORED, reason="updated", target_id=target_id, losses=tuple(losses))
+        return Outcome(key, Status.SKIPPED, reason="exists", target_id=target_id, losses=tuple(losses))
+
+    def _update(self, key: ObjectKey, record: ServerObjectRecord, found: JSONObject) -> Iterator[Loss]:
+        """Overwrite the fields that the API can change, where they differ."""
+        wanted = {n: record.payload[n] for n in self.changeable if record.payload.get(n) is not None}
+        changed: JSONObject = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if changed:
+            yield from attempt(key, "fields", partial(self._send_update, key, text(found, self.id_field), changed))
+        fixed = {name: record.payload.get(name) for name in self.fields if name not in self.changeable}
+        for name, value in fixed.items():
+            if value is not None and name in self.compared and found.get(name) != value:
+                reason = f"The {name} of what is there differs, and the API cannot change it."
+                yield key.lost("limit", reason, path=name)
+
+    def _send_update(self, key: ObjectKey, target_id: str, changed: JSONObject) -> JSONObject:
+        """Send the call that changes an object."""
+        path = self.create_path.replace("/create", "/update")
+        body = {self.id_field: target_id, **changed}
+        return self._context.client.call(self.update_method, path, body=body, workspace=key.workspace)
 
     def _create(self, key: ObjectKey, record: ServerObjectRecord, target: TargetExperiment) -> JSONObject:
         body = {name: record.payload[name] for name in self.fields if record.payload.get(name) is not None}
@@ -88,23 +126,53 @@ class _InExperiment:
         return iter(())
 
 
-class LabelSchemas(_InExperiment):
+class LabelSchemas(InExperiment):
     """Writes label schemas."""
 
     field = "label_schema"
     id_field = "schema_id"
     create_path = API3 + "label-schemas/create"
     fields = ("type", "input", "instruction", "enable_comment")
+    changeable = ("input", "instruction", "enable_comment")
+    compared = ("type",)
+
+    def _find(self, key: ObjectKey, record: ServerObjectRecord, target: TargetExperiment) -> JSONObject | None:
+        if not record.payload.get("is_default"):
+            return super()._find(key, record, target)
+        if self._context.options.dry_run:
+            # Listing makes it, so only look whether it is there.
+            found = super()._find(key, record, target)
+            return found if found and found.get("is_default") else {}
+        # The server makes the default question itself, once somebody lists, and lets nobody else make or change it.
+        params: JSONObject = {"experiment_id": target.id, "max_results": 100}
+        path = API3 + "label-schemas/list"
+        listed = self._context.pages(path, params, "label_schemas", workspace=key.workspace, method="GET")
+        return next((entry for entry in listed if entry.get("is_default")), None)
+
+    def _take(self, key: ObjectKey, content: Content, found: JSONObject, target: TargetExperiment) -> Outcome:
+        if cast("ServerObjectRecord", content.record).payload.get("is_default"):
+            reason = "made by the server"
+            return Outcome(key, Status.SKIPPED, reason=reason, target_id=text(found, self.id_field))
+        return super()._take(key, content, found, target)
 
 
-class ReviewQueues(_InExperiment):
+class ReviewQueues(InExperiment):
     """Writes review queues with their items."""
 
     field = "review_queue"
     id_field = "queue_id"
     create_path = API3 + "review-queues/create"
     fields = ("queue_type", "users", "schema_ids", "created_by")
+    update_method = "POST"
     has_members = True
+
+    def _update(self, key: ObjectKey, record: ServerObjectRecord, found: JSONObject) -> Iterator[Loss]:
+        users = record.payload.get("users")
+        if record.payload.get("queue_type") == "USER" or not users or found.get("users") == users:
+            # The questions of a queue cannot be changed while it has items, those of a user's queue never.
+            return
+        changed: JSONObject = {"users": users, "update_users": True}
+        yield from attempt(key, "users", partial(self._send_update, key, text(found, self.id_field), changed))
 
     def _create(self, key: ObjectKey, record: ServerObjectRecord, target: TargetExperiment) -> JSONObject:
         if record.payload.get("queue_type") != "USER":
@@ -140,67 +208,3 @@ class ReviewQueues(_InExperiment):
                 body["completed_by"] = entry["completed_by"]
             action = partial(post, f"{API3}review-queues/items/set-status", body)
             yield from attempt(key, f"items/{entry.get('item_id')}", action)
-
-
-class Issues(_InExperiment):
-    """Writes issues."""
-
-    field = "issue"
-    id_field = "issue_id"
-    create_path = API3 + "issues"
-    fields = ("description", "status", "severity", "source_run_id", "root_causes", "categories", "created_by")
-
-    def _find(self, key: ObjectKey, record: ServerObjectRecord, target: TargetExperiment) -> JSONObject | None:
-        if target.fresh:
-            return None
-        wanted = (record.payload.get("name"), record.payload.get("description"))
-        body: JSONObject = {"experiment_id": target.id, "max_results": 500}
-        listed = self._context.pages(f"{API3}issues/search", body, "issues", workspace=key.workspace)
-        return next((entry for entry in listed if (entry.get("name"), entry.get("description")) == wanted), None)
-
-    def _rewrite(self, body: JSONObject) -> None:
-        new = self._context.ids.get(Kind.RUN, text(body, "source_run_id"))
-        body.pop("source_run_id", None)
-        if new:
-            body["source_run_id"] = new
-
-
-class BudgetPolicies:
-    """Writes budget policies that stand for a whole server or workspace."""
-
-    def __init__(self, context: SinkContext) -> None:
-        """Ask nothing yet."""
-        self._context = context
-
-    def write(self, item: Item) -> Outcome:
-        """Create a budget policy, or take one that says the same."""
-        key = item.key
-        payload = cast("ServerObjectRecord", item.load().record).payload
-        if payload.get("target_value"):
-            return unsupported(
-                item, "A budget policy of one gateway endpoint needs that endpoint, which is not restored."
-            )
-        fields = ("budget_unit", "budget_amount", "duration", "target_scope", "budget_action")
-        body: JSONObject = {name: payload[name] for name in fields if payload.get(name) is not None}
-        path = f"{API3}gateway/budgets/list"
-        listed = rows(self._context.client.call("GET", path, workspace=key.workspace), "budget_policies")
-        same = next((entry for entry in listed if all(entry.get(n) == v for n, v in body.items())), None)
-        if same is not None and self._context.if_exists is not IfExists.DUPLICATE:
-            return self._context.existing(key, text(same, "budget_policy_id"))
-        if self._context.options.dry_run:
-            return self._context.plan(key)
-        path = f"{API3}gateway/budgets/create"
-        answer = self._context.create(path, body, workspace=key.workspace, find=lambda: None)
-        return Outcome(key, Status.STORED, target_id=text(child(answer, "budget_policy"), "budget_policy_id"))
-
-
-class Unrestorable:
-    """Says of kinds that need what no archive has why they do not come along."""
-
-    def __init__(self, reason: str) -> None:
-        """Keep the sentence."""
-        self._reason = reason
-
-    def write(self, item: Item) -> Outcome:
-        """Record the object as lost."""
-        return unsupported(item, self._reason)

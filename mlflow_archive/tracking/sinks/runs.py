@@ -47,6 +47,8 @@ class _Known:
     root: str
     incomplete: bool
     deleted: bool
+    ours: bool = False
+    """An earlier restore made it."""
 
 
 @dataclass
@@ -123,6 +125,7 @@ class Runs:
                         text(info, "artifact_uri"),
                         provenance.INCOMPLETE in tags,
                         info.get("lifecycle_stage") == "deleted",
+                        provenance.SOURCE_ID in tags,
                     )
                     known.setdefault(run.id, run)
                     known[tags.get(provenance.SOURCE_ID, run.id)] = run
@@ -133,13 +136,20 @@ class Runs:
         key = item.key
         outcome = self._context.existing(key, found.id)
         self._context.ids.add(Kind.RUN, key.id, found.id, found.root)
-        if self._context.if_exists is not IfExists.UPDATE or self._context.options.dry_run:
+        if self._context.options.dry_run:
+            return outcome
+        owner = ArtifactOwner(Kind.RUN, found.id, found.root, key.workspace)
+        if self._context.if_exists is not IfExists.UPDATE:
+            # An interruption may have come between the end of the run's mark and its deletion.
+            open_end = found.ours and not found.deleted and self._experiments.target(key).interrupted
+            if open_end and cast("RunRecord", item.load().record).info.lifecycle_stage == "deleted":
+                self._context.agenda.later(Stage.REMOVE, key, partial(self._delete, owner))
             return outcome
         record = cast("RunRecord", item.load().record)
         self._experiments.awake(key)
         if found.deleted:
             self._context.post("runs/restore", {"run_id": found.id}, workspace=key.workspace)
-        state = _Open(key, ArtifactOwner(Kind.RUN, found.id, found.root, key.workspace))
+        state = _Open(key, owner)
         state.deleted = record.info.lifecycle_stage == "deleted"
         logger = BatchLogger(self._context, key, found.id)
         self._add_tags(record, logger, state)
@@ -302,27 +312,32 @@ class Runs:
                 reason = f"The logged model {model_id} is not at the target, so the run's link to it is left out."
                 yield state.key.lost("not_found", reason, path=f"models/{model_id}")
         run_id, workspace = state.owner.id, state.owner.workspace
+        there = self._links_there(state) if state.resumed else {"model_inputs": set(), "model_outputs": set()}
         present = [new for old in state.inputs if (new := ids.get(Kind.LOGGED_MODEL, old))]
+        present = [new for new in present if new not in there["model_inputs"]]
         inputs: list[JSONObject] = [{"model_id": new} for new in present]
         if inputs:
             body: JSONObject = {"run_id": run_id, "models": list(inputs)}
             yield from attempt(state.key, "model_inputs", partial(post, "runs/log-inputs", body, workspace=workspace))
-        done = self._outputs_there(state) if state.resumed else set()
         outputs: list[JSONObject] = [
             {"model_id": new, "step": step}
             for old, step in state.outputs
-            if (new := ids.get(Kind.LOGGED_MODEL, old)) and new not in done
+            if (new := ids.get(Kind.LOGGED_MODEL, old)) and new not in there["model_outputs"]
         ]
         if outputs:
             body = {"run_id": run_id, "models": list(outputs)}
             yield from attempt(state.key, "model_outputs", partial(post, "runs/outputs", body, workspace=workspace))
 
-    def _outputs_there(self, state: _Open) -> set[str]:
+    def _links_there(self, state: _Open) -> dict[str, set[str]]:
         answer = self._context.client.call(
             "GET", "/api/2.0/mlflow/runs/get", params={"run_id": state.owner.id}, workspace=state.owner.workspace
         )
-        outputs = child(child(answer, "run"), "outputs")
-        return {text(entry, "model_id") for entry in rows(outputs, "model_outputs")}
+        run = child(answer, "run")
+        listed = {
+            "model_inputs": rows(child(run, "inputs"), "model_inputs"),
+            "model_outputs": rows(child(run, "outputs"), "model_outputs"),
+        }
+        return {name: {text(entry, "model_id") for entry in entries} for name, entries in listed.items()}
 
     def _delete(self, owner: ArtifactOwner) -> Iterator[Loss]:
         delete_tag(self._context, owner)
@@ -333,7 +348,8 @@ class Runs:
 def delete_tag(context: SinkContext, owner: ArtifactOwner) -> None:
     """Take the mark of an unfinished restore off a run; it may be off already."""
     body: JSONObject = {"run_id": owner.id, "key": provenance.INCOMPLETE}
-    next(attempt(ObjectKey(Kind.RUN, owner.id), "tags", partial(context.post, "runs/delete-tag", body)), None)
+    post = partial(context.post, "runs/delete-tag", body, workspace=owner.workspace)
+    next(attempt(ObjectKey(Kind.RUN, owner.id), "tags", post), None)
 
 
 def _refers(tag: str) -> bool:

@@ -17,13 +17,16 @@ from mlflow_archive.tracking.idmap import IdMap
 from mlflow_archive.tracking.sinks.context import SinkContext, unsupported
 from mlflow_archive.tracking.sinks.evaluation_datasets import EvaluationDatasets
 from mlflow_archive.tracking.sinks.experiments import Experiments
+from mlflow_archive.tracking.sinks.governing import BudgetPolicies, Issues
 from mlflow_archive.tracking.sinks.logged_models import LoggedModels
+from mlflow_archive.tracking.sinks.mcp_servers import McpServers
 from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
 from mlflow_archive.tracking.sinks.registered_models import RegisteredModels
-from mlflow_archive.tracking.sinks.reviewing import BudgetPolicies, Issues, LabelSchemas, ReviewQueues, Unrestorable
+from mlflow_archive.tracking.sinks.reviewing import LabelSchemas, ReviewQueues
 from mlflow_archive.tracking.sinks.runs import Runs
 from mlflow_archive.tracking.sinks.scorers import Scorers
 from mlflow_archive.tracking.sinks.traces import Traces
+from mlflow_archive.tracking.sinks.unrestorable import Unrestorable
 from mlflow_archive.tracking.sinks.uploading import Uploader
 from mlflow_archive.tracking.sinks.webhooks import Webhooks
 from mlflow_archive.tracking.sinks.workspaces import Workspaces
@@ -35,7 +38,6 @@ _NEEDS_KEY = (
 _NEEDS_ENDPOINT = (
     "Guardrails stand in front of gateway endpoints, which are not restored; the archive says how they were."
 )
-_NO_MCP = "Entries of the MCP registry are kept in the archive, but not written to a server by this version."
 
 
 class KindSink(Protocol):
@@ -116,7 +118,7 @@ class MlflowSink:
             Kind.GATEWAY_MODEL_DEFINITION: Unrestorable(_NEEDS_KEY),
             Kind.GATEWAY_ENDPOINT: Unrestorable(_NEEDS_KEY),
             Kind.GUARDRAIL: Unrestorable(_NEEDS_ENDPOINT),
-            Kind.MCP_SERVER: Unrestorable(_NO_MCP),
+            Kind.MCP_SERVER: McpServers(self._context),
         }
 
     @property

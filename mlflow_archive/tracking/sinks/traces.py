@@ -176,11 +176,11 @@ class Traces:
         losses += uploaded.losses
         if in_order or resumed:
             losses += self._assess(trace, now, resumed=resumed)
-        later = [a for a in record.assessments if "issue" in a]
-        if later:
-            self._context.agenda.later(Stage.CONNECT, key, partial(self._assess_issues, trace.key, later))
         losses += self._link_runs(trace)
-        next(attempt(key, "tags", partial(self._untag, key)), None)
+        if later := [a for a in record.assessments if "issue" in a]:
+            self._context.agenda.later(Stage.CONNECT, key, partial(self._assess_issues, trace.key, later))
+        else:
+            next(attempt(key, "tags", partial(self._untag, key)), None)
         size = uploaded.size_bytes
         return Outcome(key, Status.STORED, target_id=key.id, size_bytes=size, losses=tuple(losses))
 
@@ -256,6 +256,7 @@ class Traces:
         for assessment in assessments:
             if text(assessment, "assessment_id") not in there:
                 yield from self._create_assessment(key, assessment)
+        next(attempt(key, "tags", partial(self._untag, key)), None)
 
     def _assessments_there(self, key: ObjectKey) -> set[str]:
         answer = self._context.client.call("GET", f"{_TRACES}/{key.id}", workspace=key.workspace)

@@ -124,8 +124,8 @@ def _add(result: Uploaded, future: Future[int]) -> None:
 def _attempt(key: ObjectKey, blob: Blob, action: Callable[[], object]) -> Iterator[Loss]:
     try:
         action()
-    except NotAuthorisedError:
-        raise
     except MlflowArchiveError as error:
+        if isinstance(error, NotAuthorisedError) and not error.forbidden:
+            raise
         path = blob.name if blob.role == "artifacts" else f"{blob.role}/{blob.name}"
         yield key.lost(error.code, str(error), path=path, retryable=error.retryable)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import quote
 
 from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError
 from mlflow_archive.spec import provenance
@@ -15,7 +16,17 @@ from mlflow_archive.spec.records.registered_model import ModelVersion
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.artifacts import ArtifactOwner
 from mlflow_archive.tracking.rewriting import owner_in, rewrite_location, rewrite_run_link
-from mlflow_archive.tracking.sinks.context import SinkContext, attempt, child, is_refusal, own_tags, tag_list, text
+from mlflow_archive.tracking.sinks.context import (
+    SinkContext,
+    attempt,
+    child,
+    is_refusal,
+    own_tags,
+    rows,
+    tag_list,
+    tag_map,
+    text,
+)
 
 #: Files of versions that are in no run or logged model of the target live in runs of this experiment.
 CARRIER_EXPERIMENT = "Files of restored model versions"
@@ -47,14 +58,35 @@ class Versions:
 
     def existing(self) -> set[int]:
         """Return the numbers that the target has; deleted ones are in no listing."""
+        return {int(text(entry, "version")) for entry in self._listed()}
+
+    def repair(self, versions: Iterable[ModelVersion], since: int) -> Iterator[Loss]:
+        """Take away what an interrupted restore left of gaps, and give the versions it made their stages.
+
+        Args:
+            versions: The versions of the source.
+            since: The first number that the interrupted restore was to make.
+        """
+        stages = {version.version: version.current_stage for version in versions if version.version >= since}
+        for entry in self._listed():
+            number, gap = int(text(entry, "version")), tag_map(rows(entry, "tags")).get(provenance.GAP)
+            if gap == str(number):
+                self._keep(number)
+            elif gap is not None:
+                self._drop(number)
+                continue
+            wanted = stages.get(number)
+            if wanted and wanted != (text(entry, "current_stage") or "None"):
+                yield from self._stage(number, wanted)
+
+    def _listed(self) -> Iterator[JSONObject]:
         quoted = f'"{self._name}"' if "'" in self._name else f"'{self._name}'"
         # A search without the tag leaves prompts out.
         prompts = " AND tag.`mlflow.prompt.is_prompt` = 'true'" if self._key.kind is Kind.PROMPT else ""
         params: JSONObject = {"filter": f"name = {quoted}{prompts}", "max_results": 200}
-        listed = self._context.pages(
+        return self._context.pages(
             "model-versions/search", params, "model_versions", workspace=self._key.workspace, method="GET"
         )
-        return {int(text(entry, "version")) for entry in listed}
 
     def create(self, version: ModelVersion, last: int | None) -> Iterator[Loss]:
         """Create one version with its number, and bring its stage along.
@@ -71,6 +103,10 @@ class Versions:
         if last is not None:
             for _ in range(last + 1, version.version):
                 self._drop(self._send(self._filler()))
+        else:
+            # It may get a number that is not its own; the mark tells so, should the restore end before that is put
+            # right. The mark comes off where the number is the right one.
+            place.tags[provenance.GAP] = str(version.version)
         made, refused = self._send_somehow(version, place)
         yield from refused
         while made < version.version:
@@ -82,11 +118,10 @@ class Versions:
             reason = f"The target has used up the number {version.version} of {self._name!r}; it would become {made}."
             yield self._key.lost("conflict", reason, path=f"versions/{version.version}")
             return
+        if provenance.GAP in place.tags:
+            self._keep(made)
         if version.current_stage and version.current_stage != "None":
-            body: JSONObject = {"name": self._name, "version": str(made), "stage": version.current_stage}
-            body["archive_existing_versions"] = False
-            post = partial(self._context.post, "model-versions/transition-stage", body, workspace=self._key.workspace)
-            yield from attempt(self._key, f"versions/{made}/stage", post)
+            yield from self._stage(made, version.current_stage)
 
     def update(self, version: ModelVersion) -> Iterator[Loss]:
         """Overwrite description, tags and stage of a version that is there."""
@@ -99,10 +134,13 @@ class Versions:
             post = partial(self._context.post, "model-versions/set-tag", tag, workspace=workspace)
             yield from attempt(self._key, f"versions/{number}/tags/{name}", post)
         if version.current_stage:
-            stage: JSONObject = {"name": self._name, "version": number, "stage": version.current_stage}
-            stage["archive_existing_versions"] = False
-            post = partial(self._context.post, "model-versions/transition-stage", stage, workspace=workspace)
-            yield from attempt(self._key, f"versions/{number}/stage", post)
+            yield from self._stage(version.version, version.current_stage)
+
+    def _stage(self, number: int, stage: str) -> Iterator[Loss]:
+        body: JSONObject = {"name": self._name, "version": str(number), "stage": stage}
+        body["archive_existing_versions"] = False
+        post = partial(self._context.post, "model-versions/transition-stage", body, workspace=self._key.workspace)
+        yield from attempt(self._key, f"versions/{number}/stage", post)
 
     def _place(self, version: ModelVersion) -> tuple[Place, list[Loss]]:
         ids = self._context.ids
@@ -148,15 +186,31 @@ class Versions:
             experiment_id = text(child(answer, "experiment"), "experiment_id")
         except NotFoundError:
             experiment_id = self._make_carrier_experiment()
-        body: JSONObject = {"experiment_id": experiment_id, "run_name": f"{self._name} {version.version}"}
-        body["tags"] = list(tag_list(self._context.provenance(f"{self._key.id}/{version.version}")))
-        made = child(child(self._context.post("runs/create", body, workspace=workspace), "run"), "info")
+        made = self._carrier_run(experiment_id, version)
         owner = ArtifactOwner(Kind.RUN, text(made, "run_id"), text(made, "artifact_uri"), workspace)
         uploaded = self._context.uploader.upload_blobs(self._key, blobs, owner)
         self.size_bytes += uploaded.size_bytes
         end: JSONObject = {"run_id": owner.id, "status": "FINISHED", "end_time": made.get("start_time")}
         self._context.post("runs/update", end, workspace=workspace)
         return owner, uploaded.losses
+
+    def _carrier_run(self, experiment_id: str, version: ModelVersion) -> JSONObject:
+        """Return the run for a version's files, which an interrupted restore may have made."""
+        workspace, own = self._key.workspace, f"{quote(self._name, safe='')}/{version.version}"
+        query: JSONObject = {
+            "experiment_ids": [experiment_id],
+            "filter": f"tags.`{provenance.SOURCE_ID}` = '{own}'",
+            "max_results": 1,
+        }
+
+        def find() -> JSONObject | None:
+            found = rows(self._context.post("runs/search", query, workspace=workspace), "runs")
+            return {"run": found[0]} if found else None
+
+        body: JSONObject = {"experiment_id": experiment_id, "run_name": f"{self._name} {version.version}"}
+        body["tags"] = list(tag_list(self._context.provenance(own)))
+        answer = find() or self._context.create("runs/create", body, workspace=workspace, find=find)
+        return child(child(answer, "run"), "info")
 
     def _make_carrier_experiment(self) -> str:
         body: JSONObject = {"name": CARRIER_EXPERIMENT}
@@ -225,6 +279,12 @@ class Versions:
         answer = self._context.create("model-versions/create", body, workspace=self._key.workspace, find=find)
         self._newest = int(text(child(answer, "model_version"), "version"))
         return self._newest
+
+    def _keep(self, number: int) -> None:
+        """Take the mark off a version that has the right number."""
+        body: JSONObject = {"name": self._name, "version": str(number), "key": provenance.GAP}
+        path = "/api/2.0/mlflow/model-versions/delete-tag"
+        self._context.client.call("DELETE", path, body=body, workspace=self._key.workspace)
 
     def _drop(self, number: int) -> None:
         body: JSONObject = {"name": self._name, "version": str(number)}
