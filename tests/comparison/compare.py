@@ -162,7 +162,11 @@ def _limited(path: str, limits: Mapping[str, str]) -> bool:
 
 def _nothing(value: object) -> bool:
     """Tell whether a field says nothing: a client of another version may leave it out."""
-    return value is None or value == ABSENT or (isinstance(value, (list, dict, str)) and not value)
+    if isinstance(value, dict):
+        return all(map(_nothing, value.values()))
+    if isinstance(value, str):
+        return value in ("", ABSENT) or value.endswith("_UNSPECIFIED")
+    return value is None or value == []
 
 
 def _short(value: object) -> str:

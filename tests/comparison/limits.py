@@ -29,6 +29,7 @@ API_LIMITS: dict[str, str] = {
     "prompt_version.creation_timestamp": _TIME,
     "prompt_version.last_updated_timestamp": _TIME,
     "prompt_version.user_id": "the server knows only the one who calls",
+    "trace.trace_metadata.mlflow.trace.infoFinalized": "newer servers add it to every trace they are given",
     "evaluation_dataset.created_by": "the server knows only the one who calls",
     "evaluation_dataset.created_time": _TIME,
     "evaluation_dataset.digest": "made by the server out of its id and the time",

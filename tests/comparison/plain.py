@@ -59,6 +59,9 @@ class Plain:
             return self._names.experiment([one for one in str(value).split(",") if one])
         if isinstance(value, bool) or value is None:
             return value
+        if key == "workspace" and value == "default":
+            # What a server without workspaces leaves out.
+            return None
         if isinstance(value, Enum):
             return str(value.value)
         if isinstance(value, str):

@@ -106,9 +106,8 @@ def read_server(uri: str) -> Iterator[Row]:
     if server.version >= (3, 0):
         yield from _logged_models(server)
     yield from _registry(server)
-    if server.version >= (3, 5):
+    if server.version >= (2, 21):
         yield from _prompts(server)
-    if server.version >= (3, 2):
         yield from importlib.import_module("tests.comparison.reading_traces").read(server)
     if server.version >= (3, 4):
         yield from importlib.import_module("tests.comparison.reading_rest").read(server)

@@ -43,7 +43,9 @@ def _reviews(server: Server, experiment: Any) -> Iterator[Row]:
 
     here = (experiment.name,)
     for schema in pages(label_schemas.list_label_schemas, experiment_id=experiment.experiment_id):
-        yield _named(server, "label_schema", here, schema, "schema_id")
+        # Listing makes the default question where there was none: untouched, it says nothing.
+        if not (schema.is_default and schema.created_at == schema.updated_at):
+            yield _named(server, "label_schema", here, schema, "schema_id")
     for queue in pages(review_queues.list_review_queues, experiment_id=experiment.experiment_id):
         yield _named(server, "review_queue", here, queue, "queue_id")
         for item in pages(review_queues.list_review_queue_items, queue_id=queue.queue_id):

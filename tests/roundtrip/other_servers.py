@@ -56,5 +56,7 @@ def test_an_older_server_arrives_whole(python: str, version: str, start_server: 
     assert_sound(archive)
     target = start_server()
     api.restore(str(archive), target.uri)
-    differences = compare_servers(source.uri, target.uri, left_python=python, without=NOT_RESTORED)
+    # The newest client asks a server without prompts for models that are none, and gets none.
+    reader = python if version == "2.9.2" else sys.executable
+    differences = compare_servers(source.uri, target.uri, left_python=reader, without=NOT_RESTORED)
     assert not differences, describe(differences)
