@@ -77,7 +77,8 @@ class Issues(InExperiment):
 
     def _send_update(self, key: ObjectKey, target_id: str, changed: JSONObject) -> JSONObject:
         path = f"{self.create_path}/{target_id}"
-        return self._context.client.call("PATCH", path, body=changed, workspace=key.workspace)
+        body: JSONObject = {self.id_field: target_id, **changed}
+        return self._context.client.call("PATCH", path, body=body, workspace=key.workspace)
 
 
 class BudgetPolicies:

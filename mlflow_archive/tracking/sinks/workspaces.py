@@ -8,6 +8,7 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.records.workspace import WorkspaceRecord
 from mlflow_archive.stream import Item, Outcome, Status
 from mlflow_archive.tracking.sinks.context import API3, SinkContext, rows, text, unsupported
+from mlflow_archive.tracking.sinks.options import IfExists
 
 _DEFAULT = "default"
 
@@ -33,7 +34,13 @@ class Workspaces:
                 f"The target (MLflow {version}) has no workspaces; start it with --enable-workspaces (3.10 or later).",
             )
         if record.name in names:
-            return self._context.existing(key, record.name)
+            outcome = self._context.existing(key, record.name)
+            update = self._context.if_exists is IfExists.UPDATE and not self._context.options.dry_run
+            if not update or not record.description or record.description == names[record.name]:
+                return outcome
+            path = f"{API3}workspaces/{record.name}"
+            self._context.client.call("PATCH", path, body={"description": record.description})
+            return Outcome(key, Status.STORED, reason="updated", target_id=record.name)
         if self._context.options.dry_run:
             return self._context.plan(key, record.name)
         body: JSONObject = {"name": record.name}
@@ -42,9 +49,10 @@ class Workspaces:
         self._context.create(f"{API3}workspaces", body, find=lambda: None)
         return Outcome(key, Status.STORED, target_id=record.name)
 
-    def _names(self) -> set[str] | None:
-        """Return the workspaces of the target, None if it has them off."""
+    def _names(self) -> dict[str, str] | None:
+        """Return the workspaces of the target with their descriptions, None if it has them off."""
         client = self._context.client
         if not client.at_least("3.10.0") or not client.call("GET", f"{API3}server-info").get("workspaces_enabled"):
             return None
-        return {text(entry, "name") for entry in rows(client.call("GET", f"{API3}workspaces"), "workspaces")}
+        listed = rows(client.call("GET", f"{API3}workspaces"), "workspaces")
+        return {text(entry, "name"): text(entry, "description") for entry in listed}

@@ -37,8 +37,10 @@ JUDGE = {
 }
 #: Set by the server at each write, or a place.
 VOLATILE = re.compile(
-    r"(^|_)(time|timestamp|ms|at|by|location|root|uri|digest|experiment_id|user)$|_time_|experiment_ids|^run_name$|^trace_id$"
+    r"(^|_)(time|timestamp|ms|at|by|location|root|uri|digest|experiment_id|user|run_name|trace_id)$"
+    r"|_time_|experiment_ids"
 )
+PREFIXES = {"": Kind.RUN, "m-": Kind.LOGGED_MODEL, "iss-": Kind.ISSUE, "ls-": Kind.LABEL_SCHEMA}
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 
 
@@ -257,19 +259,14 @@ class Shown:
         """Return everything, with words instead of ids and without times."""
         words = {self._new(source): word for source, word in self._world.words.items()} | self._world.words
         words.pop("", None)
-        text = json.dumps({name: value for name, value in self._read()}, sort_keys=True)
+        text = json.dumps(dict(self._read()), sort_keys=True)
         text = re.sub("|".join(map(re.escape, words)), lambda match: words[match[0]], text)
         text = text.replace(self._world.mark, "*").replace(str(self._world.amount), "0")
         text = IDS.sub("<id>", re.sub(r"mlflow-artifacts:/\d+/", "mlflow-artifacts:/N/", text))
         return _stable(json.loads(text))  # type: ignore[no-any-return]
 
     def _new(self, source: str) -> str:
-        for prefix, kind in (
-            ("", Kind.RUN),
-            ("m-", Kind.LOGGED_MODEL),
-            ("iss-", Kind.ISSUE),
-            ("ls-", Kind.LABEL_SCHEMA),
-        ):
+        for prefix, kind in PREFIXES.items():
             if found := self._ids.get(kind, prefix + source):
                 return str(found).removeprefix(prefix)
         return ""
