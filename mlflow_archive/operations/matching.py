@@ -84,8 +84,9 @@ class _Pairing:
         if self._kind in _TAGGED and self._left and self._right:
             left, right = self._notes(self._left_end, self._left), self._notes(self._right_end, self._right)
             by_note = {note: key for key, note in left.items()}
-            self._join({key.id: key for key in self._left}, right)
-            self._join(by_note, {key: key.id for key in self._right})
+            # Models of one name are in several workspaces, and a restore changes no workspace.
+            self._join({(key.workspace, key.id): key for key in self._left}, right)
+            self._join(by_note, {key: (key.workspace, key.id) for key in self._right})
             self._join(by_note, right)
         if self._kind not in _NAMELESS:
             experiments = self._matches.experiments
@@ -113,8 +114,8 @@ class _Pairing:
             elif self._kind in _RANDOM_IDS and right_key.id != left_key.id:
                 self._matches.ids[right_key.id] = left_key.id
 
-    def _notes(self, end: Source, keys: Mapping[ObjectKey, None]) -> dict[ObjectKey, str]:
-        """Return the ids that a restore noted on these objects."""
+    def _notes(self, end: Source, keys: Mapping[ObjectKey, None]) -> dict[ObjectKey, tuple[str | None, str]]:
+        """Return workspace and id that a restore noted on these objects."""
         notes = {}
         for item in self._items(end):
             if item.key not in keys:
@@ -126,7 +127,7 @@ class _Pairing:
                 continue
             tags = getattr(record, "tags", {})
             if SOURCE_ID in tags:
-                notes[item.key] = str(tags[SOURCE_ID])
+                notes[item.key] = (item.key.workspace, str(tags[SOURCE_ID]))
         return notes
 
     def _items(self, end: Source) -> Iterator[Item]:

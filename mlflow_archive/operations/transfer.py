@@ -44,7 +44,7 @@ from mlflow_archive.stream import Account, Item, Outcome, Scope, Sink, Source, S
 
 #: So many objects in a row lost because nobody answered: the server is gone, and asking on only hurts it.
 MAX_UNAVAILABLE = 100
-#: So many objects lost, all because the user may not read or write them, and none moved: the user is the wrong one.
+#: So many objects lost and none moved, the first because the user may not: it is the wrong user.
 MAX_FORBIDDEN = 100
 #: Codes of errors that say the target can take nothing more, whatever the object.
 TARGET_CODES = frozenset({"disk_full"})
@@ -244,11 +244,16 @@ class _Transfer:
             )
 
     def _refuse_if_all_forbidden(self) -> None:
-        """End the transfer of a user who may do nothing at all."""
+        """End the transfer of a user who may do nothing, or only look at what is there.
+
+        What follows a forbidden object may be lost for other reasons: its runs do not find their experiment.
+        """
         tally = self._tally
-        if tally.lost and not tally.moved and all(loss.code == FORBIDDEN for loss in tally.losses):
+        if not tally.losses or tally.losses[0].code != FORBIDDEN or tally.stored:
+            return
+        if tally.lost.total() > sum(counter.total() for counter in tally.skipped.values()):
             raise NotAuthorisedError(
-                f"This user may read or write none of the {tally.lost.total()} objects tried so far: "
+                f"Nothing was moved, and {tally.lost.total()} objects were refused. The first reason: "
                 f"{tally.losses[0].reason}"
             )
 
@@ -295,11 +300,7 @@ class _Tally:
 
     @property
     def total(self) -> int:
-        return self.moved + self.lost.total()
-
-    @property
-    def moved(self) -> int:
-        return self.stored.total() + sum(c.total() for c in self.skipped.values())
+        return self.stored.total() + sum(c.total() for c in self.skipped.values()) + self.lost.total()
 
     def take(self, outcome: Outcome) -> None:
         kind = outcome.key.kind.value
