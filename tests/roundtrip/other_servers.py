@@ -21,8 +21,8 @@ from tests.seeding import seed_server
 #: Version -> what its wheels need besides, to run today.
 VERSIONS = {
     "2.9.2": ["setuptools<81", "sqlalchemy<2.1"],
-    "2.22.5": ["setuptools<81", "sqlalchemy<2.1"],
-    "3.0.1": ["sqlalchemy<2.1"],
+    "2.22.5": ["setuptools<81", "sqlalchemy<2.1", "opentelemetry-sdk<1.30"],
+    "3.0.1": ["sqlalchemy<2.1", "opentelemetry-sdk<1.30"],
 }
 
 
