@@ -84,7 +84,4 @@ NOT_RESTORED: dict[str, str] = {
     "gateway_endpoint": "needs API keys, which no archive holds",
     "gateway_model_definition": "needs an API key, which no archive holds",
     "guardrail": "stands in front of gateway endpoints",
-    "mcp_access_endpoint": "kept in the archive only",
-    "mcp_server": "kept in the archive only",
-    "mcp_server_version": "kept in the archive only",
 }
