@@ -91,6 +91,7 @@ IGNORED: dict[Kind, dict[str, str]] = {
         "online_config/scorer_id": _ID,
         "online_config/sample_rate": _QUIET,
     },
+    Kind.MCP_SERVER: {**_GENERIC, "payload/access_endpoints": _GENERIC["details/*"]},
     Kind.WEBHOOK: {
         "webhook_id": _ID,
         "creation_timestamp": _TIME,
