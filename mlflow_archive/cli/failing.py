@@ -48,7 +48,7 @@ def report_failure(error: click.ClickException | MlflowArchiveError | OSError, a
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
     click.echo(message if isinstance(error, Interrupted) else f"Error: {message}", err=True)
     for problem in problems[:PROBLEMS_SHOWN]:
-        click.echo(f"  {problem}", err=True)
+        click.echo(f"  {one_line(str(problem))}", err=True)
     if len(problems) > PROBLEMS_SHOWN:
         click.echo(f"  ... and {len(problems) - PROBLEMS_SHOWN} more; --json lists all.", err=True)
     return exit_code

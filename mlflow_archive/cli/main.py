@@ -76,6 +76,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line of this process."""
     quiet_libraries()
+    open_missing_streams()
     signal.signal(signal.SIGTERM, _interrupt)
     cli.main(prog_name="mlflow-archive")
 
@@ -87,6 +88,13 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+def open_missing_streams() -> None:
+    """Give a process that was started with a closed standard output or error (``>&-``) one that goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - stays open to the end
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:

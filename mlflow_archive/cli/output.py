@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlflow_archive.cli import wording
 from mlflow_archive.cli.progress import watching
 from mlflow_archive.events import Observer
 
@@ -55,7 +56,7 @@ class TextOutput(Output):
     def result(self, document: JSONObject, render: Callable[[], str]) -> None:
         """Print the text."""
         if not self._quiet:
-            click.echo(render())
+            click.echo(wording.printable(render()))
 
     def watching(self, *, steps: bool = False) -> AbstractContextManager[Observer]:
         """Show a bar on a terminal, else write a line a minute."""
@@ -69,7 +70,7 @@ class JsonOutput(Output):
         """Print the document."""
         from mlflow_archive.spec.canonical import document_bytes
 
-        click.echo(document_bytes(document).decode("utf-8", "replace"), nl=False)
+        click.echo(wording.printable(document_bytes(document).decode("utf-8", "replace"), escape=True), nl=False)
 
     def watching(self, *, steps: bool = False) -> AbstractContextManager[Observer]:
         """Show nothing, but for events if they are asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
@@ -88,6 +89,22 @@ def table(
         ]
         rendered.append(" " * indent + "  ".join(cells).rstrip())
     return "\n".join(rendered)
+
+
+def printable(text: str, *, escape: bool = False) -> str:
+    r"""Return a text of several lines that steers no terminal: ids and names come from servers and foreign archives.
+
+    Args:
+        text: What is to be printed.
+        escape: Write what cannot be printed as JSON's ``\uXXXX``, so that nothing is lost, instead of replacing it.
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else _instead(c, escape=escape) for c in text)
+
+
+def _instead(character: str, *, escape: bool) -> str:
+    return json.dumps(character)[1:-1] if escape else "\N{REPLACEMENT CHARACTER}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mlflow_archive.cli import wording
@@ -55,3 +57,15 @@ def test_table_aligns() -> None:
 def test_shortened_keeps_both_ends() -> None:
     assert wording.shortened("abcdefghij", 7) == "ab...ij"
     assert wording.shortened("abc", 7) == "abc"
+
+
+def test_what_steers_a_terminal_is_not_printed() -> None:
+    assert wording.printable("a\n  b\u00e9") == "a\n  b\u00e9"
+    assert wording.printable("a\x1b[31m\u202e\nb") == "a\ufffd[31m\ufffd\nb"
+
+
+def test_what_steers_a_terminal_is_escaped_in_json() -> None:
+    text = '{"name": "\x9b31m\u202e\U000e0001"}\n'
+
+    assert json.loads(wording.printable(text, escape=True)) == json.loads(text)
+    assert wording.printable(text, escape=True).strip().isprintable()
