@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from mlflow_archive.archive.blobs import BlobCopier
 from mlflow_archive.archive.documents import RowsError, put_bytes, put_lines, put_part
@@ -12,7 +13,7 @@ from mlflow_archive.archive.guide import GUIDE
 from mlflow_archive.archive.ledger import Ledger
 from mlflow_archive.archive.place import claim
 from mlflow_archive.archive.stored import find_whole
-from mlflow_archive.errors import ConflictError, IntegrityError
+from mlflow_archive.errors import ConflictError, IntegrityError, MlflowArchiveError
 from mlflow_archive.events import BytesMoved, Observer, Silence
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE, OBJECT_TYPE, TEXT_TYPE, Descriptor
@@ -61,6 +62,7 @@ class ArchiveWriter:
         self._resumed = resumed
         self._observer = observer
         self._clock_ms = clock_ms
+        self._begun = False
         self._ledger = Ledger(store)
         self._blobs = BlobCopier(store, parallelism, self._moved)
 
@@ -104,6 +106,7 @@ class ArchiveWriter:
         Raises:
             MlflowArchiveError: `Item.load` failed, the object cannot be stored under its name, or the store failed.
         """
+        self._begun = True
         key = item.key
         folder = _folder(key)
         if not self._ledger.reserve(key):
@@ -129,6 +132,7 @@ class ArchiveWriter:
         Raises:
             ConflictError: Another writer committed here.
         """
+        self._begun = True
         self._require_uncommitted()
         losses = self._put_losses(account.losses)
         sections = self._ledger.sections()
@@ -160,8 +164,21 @@ class ArchiveWriter:
         return ()
 
     def close(self) -> None:
-        """End the copying threads; without `finish` before it, an interrupted backup stays behind."""
+        """End the copying threads; without `finish` before it, an interrupted backup stays behind.
+
+        Where not even one object was begun (wrong credentials, a name that nobody has), there is nothing to go on
+        with: the place is left as it was found.
+        """
         self._blobs.close()
+        if not (self._begun or self._resumed):
+            # What cannot be removed now is an interrupted backup like any other.
+            with suppress(MlflowArchiveError):
+                self._leave_place()
+
+    def _leave_place(self) -> None:
+        if {found.key for found in self._store.list()} <= {README, MARKER}:
+            self._store.delete(README)
+            self._store.delete(MARKER)
 
     def _write(self, key: ObjectKey, folder: str, content: Content) -> tuple[Outcome, IndexEntry]:
         path = check_path(f"{folder}/{document_name(key.kind)}")

@@ -87,7 +87,8 @@ class VerifyReport:
         rules = {problem.rule for problem in self.problems}
         first = self.problems[0]
         if "E005" in rules:
-            return NotAnArchiveError("There is no committed archive here: manifest.json is missing (E005).")
+            uncommitted = next(problem for problem in self.problems if problem.rule == "E005")
+            return NotAnArchiveError(f"There is no archive: {uncommitted.message} (E005).")
         if rules & _REFUSALS:
             refusal = next(problem for problem in self.problems if problem.rule in _REFUSALS)
             return UnsupportedError(f"{refusal.path}: {refusal.message} ({refusal.rule}).")
@@ -170,7 +171,9 @@ class _Root:
         """Check everything; return the root digest and the manifest, as far as there are any."""
         inventory = self._checker.inventory
         if MANIFEST not in inventory:
-            self._add("E005", MANIFEST, "there is no manifest, so there is no archive")
+            url = self._checker.store.url
+            begun = f"the backup at {url} was interrupted and never completed; run it again with --resume"
+            self._add("E005", MANIFEST, begun if MARKER in inventory else f"{url} has no manifest.json")
             return "", None
         marker = self._marker()
         if marker is not None and self._refused(marker):

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from mlflow_archive.archive import verified
+from mlflow_archive.archive.place import claim
 from mlflow_archive.archive.reader import ArchiveReader
 from mlflow_archive.archive.writer import ArchiveWriter
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError, NotAnArchiveError, UnsupportedError
@@ -156,7 +157,7 @@ def test_foreign_files(tmp_path):
 
 def test_an_interrupted_backup(tmp_path):
     store = open_store(f"{tmp_path}/archive")
-    ArchiveWriter.begin(store).close()
+    claim(store, resume=False)
     with pytest.raises(NotAnArchiveError, match="--resume") as caught:
         ArchiveReader.open(store)
     assert caught.value.code == "not_committed"

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 import uuid
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from mlflow_archive.archive.reader import ArchiveReader
 from mlflow_archive.archive.writer import ArchiveWriter
 from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotAnArchiveError, UnavailableError
+from mlflow_archive.operations.backup import archive
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.opening import open_store
@@ -315,3 +318,21 @@ def test_a_killed_process_leaves_no_archive_and_can_be_resumed(tmp_path, writes,
     backup(small(), store, resume=True)
     assert read_everything(store).manifest.sections == undisturbed[0].sections
     assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_a_backup_that_began_nothing_leaves_the_place_as_it_was(tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "a"))) as store:
+        ArchiveWriter.begin(store).close()
+
+        assert list(store.list()) == []
+        assert archive(sample_source(), store, Selection()).status == "complete"
+
+
+def test_a_backup_that_began_nothing_leaves_alone_what_another_one_put_there(tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "a"))) as store:
+        writer = ArchiveWriter.begin(store)
+        with store.write("experiments/1/experiment.json") as other:
+            other.write(b"{}")
+        writer.close()
+
+        assert store.size_bytes("mlflow-archive.json")

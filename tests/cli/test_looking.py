@@ -183,3 +183,10 @@ def test_a_closed_pipe_is_no_news(small_archive: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
 
     assert done.stderr == ""
+
+
+def test_verify_names_the_place_without_an_archive(tmp_path: Path) -> None:
+    result = invoke("verify", tmp_path)
+
+    assert result.exit_code == ExitCode.NOT_AN_ARCHIVE
+    assert f"There is no archive: {tmp_path} has no manifest.json (E005)." in result.stderr
