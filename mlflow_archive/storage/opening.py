@@ -27,6 +27,8 @@ _PACKAGES = {
     "abfss": "adlfs",
     "az": "adlfs",
     "dbfs": "requests",
+    "http": "aiohttp",
+    "https": "aiohttp",
     "sftp": "paramiko",
     "ssh": "paramiko",
     "smb": "smbprotocol",
@@ -50,6 +52,7 @@ def open_store(url: str, *, storage_options: Mapping[str, object] | None = None)
         UnsupportedError: The package for the protocol is not installed; the sentence says how to get it.
     """
     protocol = _protocol(url)
+    _require_readable(url)
     if protocol is None or protocol in ("file", "local"):
         if storage_options:
             raise UsageError(f"{public_url(url)} is a local path and takes no storage options.")
@@ -71,6 +74,15 @@ def public_url(url: str) -> str:
 def _protocol(url: str) -> str | None:
     match = _SCHEME.match(url)
     return match[1].lower() if match else None
+
+
+def _require_readable(url: str) -> None:
+    if _protocol(url) is None:
+        return
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise UsageError("The URL has a host that cannot be: check its brackets.") from error
 
 
 def _local_path(url: str, protocol: str | None) -> Path:

@@ -39,6 +39,7 @@ def connect(
     """
     chosen = _default_uri() if uri is None else uri.strip()
     if re.match(r"https?://[^/]", chosen, re.IGNORECASE):
+        _require_address(chosen)
         from mlflow_archive.tracking.http_client import HttpClient
 
         return HttpClient.at(chosen, parallelism=parallelism)
@@ -48,6 +49,15 @@ def connect(
         path = _database_path(chosen)
         return EmbeddedClient(path, read_only=read_only, parallelism=parallelism, work_directory=work_directory)
     raise _refusal(chosen)
+
+
+def _require_address(uri: str) -> None:
+    try:
+        valid = urlsplit(uri).port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError("The address has a host or a port that cannot be: write http://host:5000.")
 
 
 def _default_uri() -> str:

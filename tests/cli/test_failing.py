@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -231,3 +234,28 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(cli, ["backup", "x"])
 
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_traceback(closed: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m mlflow_archive ls {tmp_path} {closed}"
+
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == ExitCode.NOT_AN_ARCHIVE
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999", "http://host:port"])
+def test_an_address_that_cannot_be_is_a_usage_error(address: str, tmp_path: Path) -> None:
+    result = invoke("backup", str(tmp_path / "a"), "--tracking-uri", address)
+
+    assert result.exit_code == ExitCode.USAGE
+    assert "a host or a port that cannot be" in result.stderr
+
+
+def test_an_archive_url_that_cannot_be_is_a_usage_error() -> None:
+    result = invoke("ls", "s3://[bucket/x")
+
+    assert result.exit_code == ExitCode.USAGE
+    assert "a host that cannot be" in result.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import fsspec
 import pytest
 
 from mlflow_archive.errors import UnsupportedError, UsageError
@@ -110,3 +111,13 @@ def test_opening_a_local_store_does_not_import_mlflow():
     code += "print('mlflow' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
+
+
+def test_a_missing_http_package_is_called_by_its_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*args: object, **options: object) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(fsspec, "url_to_fs", missing)
+
+    with pytest.raises(UnsupportedError, match="pip install 'aiohttp'"):
+        open_store("https://example.com/archive")
