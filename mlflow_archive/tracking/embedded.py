@@ -17,7 +17,13 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from mlflow_archive.errors import MlflowArchiveError, UnavailableError, UnsupportedError, UsageError
+from mlflow_archive.errors import (
+    MlflowArchiveError,
+    NotAuthorisedError,
+    UnavailableError,
+    UnsupportedError,
+    UsageError,
+)
 from mlflow_archive.tracking.http_client import HttpClient
 from mlflow_archive.tracking.sending import PrivateSender
 from mlflow_archive.tracking.sqlite_file import (
@@ -121,6 +127,8 @@ def _facts(path: Path, *, read_only: bool) -> DatabaseFacts | None:
     if not read_only:
         if not path.parent.is_dir():
             raise UsageError(f"There is no folder {path.parent} for the database {path.name}: make it first.")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise NotAuthorisedError(f"There is no permission to write {path}: check the rights.")
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return None
     return read_facts(path)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from mlflow_archive.errors import NotFoundError, UnavailableError, UnsupportedError, UsageError
+from mlflow_archive.errors import NotAuthorisedError, NotFoundError, UnavailableError, UnsupportedError, UsageError
 from mlflow_archive.tracking.connecting import connect
 from mlflow_archive.tracking.embedded import EmbeddedClient
 from mlflow_archive.tracking.sqlite_file import copy_database, read_facts
@@ -282,3 +282,10 @@ def test_two_stores_at_once(store: Path, tmp_path: Path, empty_databases: EmptyD
     ):
         assert _names(source) == ["Default", "mine"]
         assert _names(sink) == ["Default"]
+
+
+def test_a_target_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    with pytest.raises(NotAuthorisedError, match="no permission to write"):
+        connect(f"sqlite:///{tmp_path / 'new.db'}", read_only=False)
