@@ -34,7 +34,7 @@ def json_object(response: requests.Response) -> JSONObject:
         return {}
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
         return value
@@ -86,7 +86,7 @@ def _details(response: requests.Response) -> tuple[str, str]:
     """Return MLflow's error code and message; empty where the answer is not MLflow's."""
     try:
         value: Any = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", _plain_text(response)
     except requests.RequestException:
         return "", ""

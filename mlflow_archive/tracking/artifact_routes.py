@@ -76,7 +76,10 @@ class Routes:
 
     def to_root(self, uri: str, workspace: str | None) -> Place | None:
         """Return the way to an experiment's root, None if there is only the server's own."""
-        return self._direct(_normal(uri), workspace)
+        try:
+            return self._direct(_normal(uri), workspace)
+        except UsageError:
+            return None  # the listing of each owner says what is wrong
 
     def _direct(self, uri: str, workspace: str | None) -> Place | None:
         mapped = self._mapped(uri, workspace)
@@ -123,10 +126,16 @@ def local_path(uri: str) -> str | None:
 
 
 def _normal(uri: str) -> str:
-    """Return an address of the proxy in its shortest form; the host in it is only ever the server's own."""
-    if uri.startswith("mlflow-artifacts:"):
-        return "mlflow-artifacts:/" + urlsplit(uri).path.lstrip("/")
-    return uri
+    """Return an address of the proxy in its shortest form; the host in it is only ever the server's own.
+
+    Raises:
+        UsageError: It is no address.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise UsageError(f"The artifact root {uri[:200]!r} is no address.", code="artifact_root") from error
+    return f"mlflow-artifacts:/{parts.path.lstrip('/')}" if uri.startswith("mlflow-artifacts:") else uri
 
 
 def _begins(uri: str, prefix: str) -> bool:

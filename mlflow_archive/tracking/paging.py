@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mlflow_archive.errors import UnavailableError
+from mlflow_archive.errors import IntegrityError, UnavailableError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue, decode_float, encode_float
 from mlflow_archive.tracking.client import ServerClient
 
 #: A server in use always has something new; what a fourth walk would find was made after the first began.
 MAX_WALKS = 3
+#: A filter may leave some pages of a server empty, but not this many in a row.
+MAX_EMPTY_PAGES = 1000
 
 
 def objects(value: JSONValue) -> list[JSONObject]:
@@ -29,13 +31,31 @@ def text(value: JSONValue) -> str:
 
 
 def integer(value: JSONValue) -> int | None:
-    """Return a JSON integer; protobuf writes int64 as a string. None where there is none."""
-    return int(value) if isinstance(value, (int, float, str)) and value != "" else None
+    """Return a JSON integer; protobuf writes int64 as a string. None where there is none.
+
+    Raises:
+        IntegrityError: It is a word, or not finite.
+    """
+    try:
+        return int(value) if isinstance(value, (int, float, str)) and value != "" else None
+    except (ValueError, OverflowError) as error:
+        raise _no_number(value) from error
 
 
 def number(value: JSONValue) -> JSONValue:
-    """Return a metric's value as a document writes it; protobuf leaves zero out."""
-    return encode_float(decode_float(value)) if isinstance(value, (int, float, str)) else 0.0
+    """Return a metric's value as a document writes it; protobuf leaves zero out.
+
+    Raises:
+        IntegrityError: It is a word, or too large for a double.
+    """
+    try:
+        return encode_float(decode_float(value)) if isinstance(value, (int, float, str)) else 0.0
+    except (ValueError, OverflowError) as error:
+        raise _no_number(value) from error
+
+
+def _no_number(value: JSONValue) -> IntegrityError:
+    return IntegrityError(f"The server's answer has {str(value)[:50]!r} where a number belongs.")
 
 
 def finite(value: JSONValue) -> JSONValue:
@@ -85,9 +105,11 @@ def pages(
         workspace: The workspace asked.
 
     Raises:
-        UnavailableError: The server gives the same token twice, so that the listing would never end.
+        UnavailableError: The server gives the same token twice, or one empty page after the other, so that the
+            listing would never end.
     """
     token: str = ""
+    empty = 0
     while True:
         body = {**request, "page_token": token} if token else request
         if method == "GET":
@@ -98,7 +120,8 @@ def pages(
         following = text(answer.get("next_page_token"))
         if not following:
             return
-        if following == token:
+        empty = 0 if any(isinstance(value, list) and value for value in answer.values()) else empty + 1
+        if following == token or empty >= MAX_EMPTY_PAGES:
             raise UnavailableError(
                 f"The server repeats a page of {path} for ever; check its version and try again.", code="paging"
             )

@@ -14,6 +14,9 @@ from mlflow_archive.tracking.client import ServerClient
 #: Lists one folder, "" being the root: last name, folder or not, size.
 Level = Callable[[str], Iterator[tuple[str, bool, "int | None"]]]
 
+#: A server that makes up folders within folders must not keep us for ever; file systems end at 4,096.
+MAX_FOLDER_CHARACTERS = 4096
+
 _ENDPOINT = "/api/2.0/mlflow-artifacts/artifacts"
 
 
@@ -100,15 +103,17 @@ def walk(level: Level) -> Iterator[ArtifactFile | ArtifactFault]:
             continue
         for last, is_folder, size in found:
             name = f"{above}/{last}" if above else last
-            if is_folder:
-                waiting.append(name)
-                continue
             try:
                 carried(checked_name(name), name)
             except UsageError as error:
                 yield fault_of(error, name)
                 continue
-            yield ArtifactFile(name, size)
+            if not is_folder:
+                yield ArtifactFile(name, size)
+            elif len(name) > MAX_FOLDER_CHARACTERS:
+                yield ArtifactFault(name, "name", "The folders lie too deep within each other.", False)
+            else:
+                waiting.append(name)
 
 
 def _encodable(path: str) -> bool:

@@ -17,6 +17,7 @@ from mlflow_archive.tracking.artifact_routes import Place, Routes, Way
 from mlflow_archive.tracking.artifacts import ArtifactAccess, ArtifactFault, ArtifactFile, ArtifactOwner, open_artifacts
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.http_client import HttpClient
+from mlflow_archive.tracking.proxied_artifacts import walk
 from tests.conftest import StartServer
 from tests.servers import MlflowServer
 from tests.tracking.fault_server import Answer, FaultServer
@@ -338,3 +339,19 @@ def test_a_listing_that_fails_is_a_fault_of_its_folder() -> None:
     assert file == ArtifactFile("f", 3)
     assert isinstance(fault, ArtifactFault)
     assert (fault.name, fault.code, fault.retryable) == ("bad", "permission_denied", False)
+
+
+def test_a_root_that_is_no_address_is_refused() -> None:
+    routes = Routes(_client(local=False), {})
+
+    with pytest.raises(UsageError, match="is no address"):
+        routes.to(_run("s3://[bucket/x"), writing=False)
+    assert routes.to_root("s3://[bucket/x", None) is None
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "again"])
+def test_folders_that_never_end_are_left(name: str) -> None:
+    found = list(walk(lambda above: iter([(name, True, None), ("a.txt", False, 1)])))
+
+    assert ArtifactFile("a.txt", 1) in found
+    assert [fault.code for fault in found if isinstance(fault, ArtifactFault)] == ["name"]

@@ -110,10 +110,11 @@ def test_bare_nan_and_infinity_are_floats(client: HttpClient, server: FaultServe
         (Answer.error(400, "INVALID_PARAMETER_VALUE", "Bad"), UsageError, "invalid_parameter_value"),
         (Answer.html(400), UsageError, "usage"),
         (Answer(401, b"You are not authenticated."), NotAuthorisedError, "not_authorised"),
-        (Answer.error(403, "PERMISSION_DENIED", "Permission denied"), NotAuthorisedError, "permission_denied"),
+        (Answer.error(403, "PERMISSION_DENIED", "Permission denied"), NotAuthorisedError, "forbidden"),
         (Answer.error(501, "NOT_IMPLEMENTED", "Not here"), UnsupportedError, "not_implemented"),
         (Answer.html(200), UsageError, "not_json"),
         (Answer(body=b"[1]"), UsageError, "not_json"),
+        (Answer(body=b"[" * 100_000 + b"]" * 100_000), UsageError, "not_json"),
         (Answer.json({"detail": "nope"}, 422), UsageError, "usage"),
     ],
 )

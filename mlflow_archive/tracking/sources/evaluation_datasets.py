@@ -70,7 +70,7 @@ def _experiment_ids(reading: Reading, key: ObjectKey) -> list[str]:
 def _decoded(document: str, key: ObjectKey) -> JSONValue:
     try:
         value: JSONValue = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnavailableError(
             f"The server's answer for the evaluation dataset {key.name!r} is not JSON; try again.", code="not_json"
         ) from error

@@ -65,7 +65,7 @@ def _spans(reading: Reading, key: ObjectKey, tags: dict[str, str], location: str
     document = _document(reading, key, tags, location)
     try:
         data = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnavailableError(f"The spans of the trace {key.id} are not JSON; try again.", code="not_json") from error
     found = objects(data.get("spans")) if isinstance(data, dict) else []
     return [{name: finite(value) for name, value in span.items()} for span in found]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_archive.errors import UnavailableError
-from mlflow_archive.tracking.paging import each_once, finite, mapping, number, pages
+from mlflow_archive.errors import IntegrityError, UnavailableError
+from mlflow_archive.tracking.paging import each_once, finite, integer, mapping, number, pages
 from tests.tracking.sources.fake import FakeServer
 
 
@@ -64,3 +64,15 @@ def test_numbers_of_both_spellings(given, expected):
 def test_values_left_out_by_protobuf_come_back():
     assert mapping([{"key": "a", "value": "1"}, {"key": "b"}]) == {"a": "1", "b": ""}
     assert finite({"a": [float("nan"), 1.0]}) == {"a": ["NaN", 1.0]}
+
+
+def test_empty_pages_without_an_end_are_an_error():
+    server = FakeServer({"GET /x": lambda request: {"rows": [], "next_page_token": str(len(server.asked))}})
+    with pytest.raises(UnavailableError, match="for ever"):
+        list(pages(server, "GET", "/x", {}))
+
+
+@pytest.mark.parametrize(("read", "value"), [(number, "zzz"), (number, 10**400), (integer, "q"), (integer, 1e999)])
+def test_what_is_no_number_is_an_error_of_one_object_and_not_of_the_program(read, value):
+    with pytest.raises(IntegrityError, match="where a number belongs"):
+        read(value)
