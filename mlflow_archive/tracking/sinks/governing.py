@@ -10,6 +10,7 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.server_object import ServerObjectRecord
 from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
+from mlflow_archive.tracking.paging import integer
 from mlflow_archive.tracking.sinks.context import API3, SinkContext, child, text, unsupported
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
 from mlflow_archive.tracking.sinks.options import IfExists
@@ -65,9 +66,10 @@ class Issues(InExperiment):
         wanted = (record.payload.get("name"), record.payload.get("description"))
         body: JSONObject = {"experiment_id": target.id, "max_results": 500}
         listed = self._context.pages(f"{API3}issues/search", body, "issues", workspace=key.workspace)
-        return self._claims.first(
-            (entry for entry in listed if (entry.get("name"), entry.get("description")) == wanted), self.id_field
-        )
+        same = [entry for entry in listed if (entry.get("name"), entry.get("description")) == wanted]
+        # Issues that say the same are told apart by their order: the oldest was made first, for the first.
+        same.sort(key=lambda entry: integer(entry.get("created_timestamp")) or 0)
+        return self._claims.first(iter(same), self.id_field)
 
     def _rewrite(self, body: JSONObject) -> None:
         new = self._context.ids.get(Kind.RUN, text(body, "source_run_id"))
