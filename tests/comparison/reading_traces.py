@@ -8,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mlflow.entities import TraceData
 from mlflow.exceptions import MlflowException
 
 from tests.comparison.reading import Row, Server, pages
@@ -36,16 +37,26 @@ def _traces(server: Server) -> Iterator[Row]:
         info = found.info.to_dict()
         # Without this tag the spans are an artifact; newer servers say so.
         info["tags"].setdefault("mlflow.trace.spansLocation", "ARTIFACT_REPO")
+        if server.version < (3, 2):
+            for preview, key in (
+                ("request_preview", "mlflow.traceInputs"),
+                ("response_preview", "mlflow.traceOutputs"),
+            ):
+                info[preview] = info["trace_metadata"].get(key)
         assessments = {one["assessment_id"]: one for one in info.pop("assessments", [])}
-        spans, files = _content(server, trace_id)
+        spans, files = _content(server, trace_id, info["tags"]["mlflow.artifactLocation"])
         key = (server.name(found.info.experiment_id), trace_id)
         yield server.row(
             "trace", key, trace_id, info, named=False, assessments_by_id=assessments, spans=spans, attachments=files
         )
 
 
-def _content(server: Server, trace_id: str) -> tuple[object, dict[str, object]]:
+def _content(server: Server, trace_id: str, place: str) -> tuple[object, dict[str, object]]:
     """Return the spans by id, or why they cannot be had, and the digest of each attachment."""
+    if server.version < (3, 2):
+        # The newest client cannot have the spans of so old a server: they are a file.
+        data = TraceData.from_dict(json.loads(server.file(f"{place}/traces.json")))
+        return {span.span_id: span.to_dict() for span in data.spans}, {}
     try:
         trace: Trace = server.client.get_trace(trace_id, display=False)
     except MlflowException as error:
