@@ -15,6 +15,7 @@ from mlflow_archive.operations.ignored import is_ignored
 from mlflow_archive.spec.canonical import JSONObject, JSONValue, encode_float, line_bytes
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.provenance import SOURCE_PARENT_RUN_ID
 from mlflow_archive.stream import Blob, Content, Part
 
 Fingerprint = dict[str, bytes]
@@ -29,6 +30,8 @@ _MEANT_EMPTY = frozenset({"tags", "params"})
 _MLMODEL_ID = re.compile(rb"^(run_id|model_id|model_uuid):")
 _VERSION_SOURCE = re.compile(r"^versions/[^/]+/source$")
 _MODULUS = 1 << 128
+#: MLflow's tag that makes a run a child.
+PARENT_RUN_ID = "mlflow.parentRunId"
 
 
 class Translation:
@@ -60,7 +63,7 @@ def fingerprint(kind: Kind, content: Content, translation: Translation, *, artif
     """
     result: Fingerprint = {}
     walk = _Walk(kind, translation)
-    walk.into(content.record.to_json(), "", result)
+    walk.into(_as_at_source(kind, content.record.to_json()), "", result)
     for part in content.parts:
         result.update(_rows(part, walk))
     if artifacts:
@@ -68,6 +71,14 @@ def fingerprint(kind: Kind, content: Content, translation: Translation, *, artif
             if not isinstance(blob, Loss):
                 result[f"{blob.role}/{blob.name}"] = _file(blob, translation)
     return result
+
+
+def _as_at_source(kind: Kind, record: JSONObject) -> JSONObject:
+    """Undo what a restore does to a run whose parent is not at the target: the pointer becomes lineage."""
+    tags = record.get("tags")
+    if kind is Kind.RUN and isinstance(tags, dict) and SOURCE_PARENT_RUN_ID in tags:
+        return {**record, "tags": {PARENT_RUN_ID: tags[SOURCE_PARENT_RUN_ID], **tags}}
+    return record
 
 
 def summary(prints: Fingerprint) -> bytes:

@@ -77,6 +77,7 @@ IGNORED: dict[Kind, dict[str, str]] = {
         "last_updated_by": _USER,
         "digest": _DERIVED,
         "profile": _DERIVED,
+        "schema": _DERIVED,
         "records/dataset_record_id": _ID,
         "records/dataset_id": _ID,
         "records/created_time": _TIME,

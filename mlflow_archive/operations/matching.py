@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.operations.fingerprint import Translation
+from mlflow_archive.operations.ignored import is_ignored
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.provenance import SOURCE_ID
+from mlflow_archive.spec.records.base import Record
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Item, ObjectKey, Source
 
 _Token = TypeVar("_Token", bound=Hashable)
 
 #: Ids that are made at random, so that the same id is the same object.
-_RANDOM_IDS = frozenset({Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.EVALUATION_DATASET})
+_RANDOM_IDS = frozenset(
+    {
+        Kind.RUN,
+        Kind.LOGGED_MODEL,
+        Kind.TRACE,
+        Kind.EVALUATION_DATASET,
+        Kind.LABEL_SCHEMA,
+        Kind.REVIEW_QUEUE,
+        Kind.ISSUE,
+        Kind.BUDGET_POLICY,
+    }
+)
 #: Kinds whose objects carry the id they were made from.
 _TAGGED = frozenset(
     {
@@ -29,8 +43,10 @@ _TAGGED = frozenset(
         Kind.EVALUATION_DATASET,
     }
 )
+#: Kinds with neither a name of their own nor a note: the same content in the same place is the same object.
+_BY_CONTENT = frozenset({Kind.ISSUE, Kind.BUDGET_POLICY})
 #: Kinds in which several objects may have one name.
-_NAMELESS = frozenset({Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.ISSUE})
+_NAMELESS = frozenset({Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, *_BY_CONTENT})
 
 
 @dataclass(slots=True)
@@ -88,6 +104,9 @@ class _Pairing:
             self._join({(key.workspace, key.id): key for key in self._left}, right)
             self._join(by_note, {key: (key.workspace, key.id) for key in self._right})
             self._join(by_note, right)
+        if self._kind in _BY_CONTENT and self._left and self._right:
+            by_content = {token: key for key, token in self._contents(self._left_end, self._left).items()}
+            self._join(by_content, self._contents(self._right_end, self._right))
         if self._kind not in _NAMELESS:
             experiments = self._matches.experiments
             self._join(
@@ -114,21 +133,39 @@ class _Pairing:
             elif self._kind in _RANDOM_IDS and right_key.id != left_key.id:
                 self._matches.ids[right_key.id] = left_key.id
 
+    def _contents(self, end: Source, keys: Mapping[ObjectKey, None]) -> dict[ObjectKey, Hashable]:
+        """Return what these objects say of themselves; of several that say the same, which one it is."""
+        counted: Counter[Hashable] = Counter()
+        contents: dict[ObjectKey, Hashable] = {}
+        for key, record in self._records(end, keys):
+            home = self._matches.experiments.get(key.experiment_id or "", key.experiment_id)
+            payload = getattr(record, "payload", {})
+            said = frozenset(
+                (name, repr(value)) for name, value in payload.items() if not is_ignored(self._kind, f"payload/{name}")
+            )
+            token = (key.workspace, home if end is self._right_end else key.experiment_id, said)
+            counted[token] += 1
+            contents[key] = (token, counted[token])
+        return contents
+
     def _notes(self, end: Source, keys: Mapping[ObjectKey, None]) -> dict[ObjectKey, tuple[str | None, str]]:
         """Return workspace and id that a restore noted on these objects."""
         notes = {}
+        for key, record in self._records(end, keys):
+            tags = getattr(record, "tags", {})
+            if SOURCE_ID in tags:
+                notes[key] = (key.workspace, str(tags[SOURCE_ID]))
+        return notes
+
+    def _records(self, end: Source, keys: Mapping[ObjectKey, None]) -> Iterator[tuple[ObjectKey, Record]]:
         for item in self._items(end):
             if item.key not in keys:
                 continue
             try:
-                record = item.load().record
+                yield item.key, item.load().record
             except MlflowArchiveError:
                 # The comparison comes to the same object, and says that it cannot be read.
                 continue
-            tags = getattr(record, "tags", {})
-            if SOURCE_ID in tags:
-                notes[item.key] = (item.key.workspace, str(tags[SOURCE_ID]))
-        return notes
 
     def _items(self, end: Source) -> Iterator[Item]:
         for entry in end.read(self._kind, self._selection):

@@ -10,7 +10,7 @@ from mlflow_archive.errors import IntegrityError
 from mlflow_archive.operations.diff import compare
 from mlflow_archive.operations.ignored import IGNORED, is_ignored
 from mlflow_archive.spec.kinds import Kind
-from mlflow_archive.spec.provenance import SOURCE_ID
+from mlflow_archive.spec.provenance import SOURCE_ID, SOURCE_PARENT_RUN_ID
 from mlflow_archive.spec.selection import Selection
 from tests.operations.ends import MemorySource, content, item, least
 
@@ -162,3 +162,38 @@ def test_a_version_stands_on_the_files_of_the_same_model(there, same):
     report = compare(left, right, Selection())
     assert report.same is same
     assert [d.fields for d in report.different] == ([] if same else [("versions/1/source",)])
+
+
+def issue(id, experiment_id, name, **payload):
+    record = {"name": name, "payload": {"issue_id": id, "experiment_id": experiment_id, "name": name, **payload}}
+    return item(Kind.ISSUE, id, content(Kind.ISSUE, record), experiment_id=experiment_id, name=name)
+
+
+def test_issues_are_paired_by_what_they_say_and_references_to_them_follow():
+    old, new = "iss-" + "1" * 32, "iss-" + "2" * 32
+    trace_id = "tr-" + "e" * 32
+
+    def end(experiment_id, issue_id):
+        record = least(Kind.TRACE, trace_id, experiment_id)
+        record["assessments"] = [{"assessment_name": issue_id, "feedback": {"value": True}}]
+        trace = item(Kind.TRACE, trace_id, content(Kind.TRACE, record), experiment_id=experiment_id)
+        return MemorySource([experiment(experiment_id), trace, issue(issue_id, experiment_id, "slow", status="open")])
+
+    report = compare(end("1", old), end("7", new), Selection())
+
+    assert report.same, report.to_json()
+    assert report.equal["issue"] == 1
+
+    other = MemorySource([experiment("7"), issue(new, "7", "slow", status="closed")])
+    report = compare(MemorySource([experiment("1"), issue(old, "1", "slow", status="open")]), other, Selection())
+
+    assert [key.id for key in report.only_left] == [old]
+    assert [key.id for key in report.only_right] == [new]
+
+
+def test_a_parent_that_is_not_there_is_the_same_as_its_lineage():
+    gone = "9" * 32
+    lineage = restored(tags={SOURCE_PARENT_RUN_ID: gone})
+
+    assert compare(*ends(run(tags={"mlflow.parentRunId": gone}), lineage), Selection()).same
+    assert not compare(*ends(run(tags={"mlflow.parentRunId": OLD_MODEL}), lineage), Selection()).same
