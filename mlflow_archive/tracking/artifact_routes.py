@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlflow_archive.errors import UnavailableError, UsageError
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.client import ServerClient
 
@@ -72,7 +73,9 @@ class Routes:
         if path is None:
             return Place(Way.SERVER)
         # The server's own disk. Where it is this machine's too, that is quicker than the server and takes any name.
-        return Place(Way.SHARED, path) if _seems_shared(path, writing=writing) else Place(Way.SERVER)
+        # A trace's folder is there only if something was written to it, and no server hands out what is in it.
+        absent = writing or owner.kind is Kind.TRACE
+        return Place(Way.SHARED, path) if _seems_shared(path, may_be_absent=absent) else Place(Way.SERVER)
 
     def to_root(self, uri: str, workspace: str | None) -> Place | None:
         """Return the way to an experiment's root, None if there is only the server's own."""
@@ -157,12 +160,13 @@ def _in_store(uri: str, *, mapped: bool) -> Place:
     return Place(Way.STORE, key.strip("/"), f"{scheme}://{bucket}", mapped)
 
 
-def _seems_shared(path: str, *, writing: bool) -> bool:
+def _seems_shared(path: str, *, may_be_absent: bool) -> bool:
     """Tell whether a path of the server's machine is one of ours too, as far as one can see from here."""
     here = Path(path)
     if not here.is_absolute():
         return False
-    # <root>/<experiment>/<run>/artifacts: a new run's folders are yet to be made.
+    # <root>/<experiment>/<run>/artifacts and <root>/<experiment>/traces/<trace>/artifacts: the folders of a new run
+    # are yet to be made. Folders right below / are on every machine and tell nothing.
     return here.is_dir() or (
-        writing and any(parent.is_dir() for parent in list(here.parents)[:3] if parent != Path("/"))
+        may_be_absent and any(parent.is_dir() for parent in list(here.parents)[:4] if len(parent.parts) > 2)
     )

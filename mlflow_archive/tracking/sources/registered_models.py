@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 
 from mlflow_archive.errors import NotFoundError, UsageError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
@@ -160,8 +161,9 @@ def _is_elsewhere(version: ModelVersion) -> bool:
     places = (version.storage_location or "").split("/")
     if any(place.startswith("m-") and len(place) == 34 for place in places):
         return True
-    # <experiment>/<run>/artifacts: the version may have been copied from a model of another run than its own.
-    return "artifacts" in places and len(places[places.index("artifacts") - 1]) == 32
+    # <experiment>/<run>/artifacts: the version may have been copied from a model of another run than its own. The root
+    # above may be called artifacts as well.
+    return any(len(owner) == 32 and folder == ARTIFACTS for owner, folder in pairwise(places))
 
 
 def _is_prompt(row: JSONObject) -> bool:
