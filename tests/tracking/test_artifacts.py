@@ -338,7 +338,7 @@ def test_a_listing_that_fails_is_a_fault_of_its_folder() -> None:
             file, fault = access.list(_run("mlflow-artifacts:/1/r/a"))
     assert file == ArtifactFile("f", 3)
     assert isinstance(fault, ArtifactFault)
-    assert (fault.name, fault.code, fault.retryable) == ("bad", "permission_denied", False)
+    assert (fault.name, fault.code, fault.retryable) == ("bad", "forbidden", False)
 
 
 def test_a_root_that_is_no_address_is_refused() -> None:
