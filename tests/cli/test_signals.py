@@ -9,7 +9,9 @@ import sys
 import pytest
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
+# A shell starts its background jobs deaf to Ctrl-C, and so would be this program below one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from mlflow_archive import api
 from mlflow_archive.cli.main import main
 
