@@ -18,6 +18,9 @@ from tests.servers.database import EmptyDatabases
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 10.0
+#: Runs a command, and ends its whole process group when standard input closes: when whoever started it is gone,
+#: however that came.
+WITH_ITS_STARTER = 'exec 3<&0; { read -r _ <&3; kill -KILL -- -$$; } & exec 3<&-; "$@" </dev/null'
 #: Encrypts the secrets of webhooks; of no use to anybody.
 WEBHOOK_KEY = "dGVzdHMga2VlcCBubyBzZWNyZXRzIG9mIGFueW9uZSE="
 
@@ -100,12 +103,12 @@ class MlflowServer:
         self.uri = f"http://127.0.0.1:{port}"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(port),
+                ["sh", "-c", WITH_ITS_STARTER, "sh", *self._command(port)],
                 cwd=self.directory,
                 env=self._environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 start_new_session=True,
             )
         try:
@@ -126,7 +129,9 @@ class MlflowServer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
             if process.poll() is not None and not self._group_alive(process.pid):
-                return
+                break
+        if process.stdin is not None:
+            process.stdin.close()
 
     def __enter__(self) -> MlflowServer:
         return self if self._process is not None else self.start()
