@@ -179,7 +179,8 @@ class Traces:
         losses += self._link_runs(trace)
         if later := [a for a in record.assessments if "issue" in a]:
             self._context.agenda.later(Stage.CONNECT, key, partial(self._assess_issues, trace.key, later))
-        else:
+        elif not any(loss.retryable for loss in losses):
+            # What may succeed later is tried again by a repeated restore, which the mark tells.
             next(attempt(key, "tags", partial(self._untag, key)), None)
         size = uploaded.size_bytes
         return Outcome(key, Status.STORED, target_id=key.id, size_bytes=size, losses=tuple(losses))
