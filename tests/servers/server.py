@@ -20,7 +20,7 @@ READY_SECONDS = 180.0
 STOP_SECONDS = 10.0
 #: Runs a command, and ends its whole process group when standard input closes: when whoever started it is gone,
 #: however that came.
-WITH_ITS_STARTER = 'exec 3<&0; { read -r _ <&3; kill -s KILL -$$; } & exec 3<&-; "$@" </dev/null'
+WITH_ITS_STARTER = 'exec 3<&0; { read -r _ <&3; kill -s KILL -- -$$; } & exec 3<&-; "$@" </dev/null'
 #: Encrypts the secrets of webhooks; of no use to anybody.
 WEBHOOK_KEY = "dGVzdHMga2VlcCBubyBzZWNyZXRzIG9mIGFueW9uZSE="
 
