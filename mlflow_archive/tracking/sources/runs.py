@@ -110,7 +110,7 @@ def _items(reading: Reading, batch: Batch, runs: list[RunRecord], selection: Sel
 
 
 def _load(reading: Reading, key: ObjectKey, run: RunRecord, batch: Batch, artifacts: bool) -> Content:
-    record = _with_model_inputs(reading, key, run)
+    record = _with_models(reading, key, run)
     parts, losses = metrics_part(reading, key, run, batch)
     uri = run.info.artifact_uri
     if not artifacts or not uri:
@@ -119,13 +119,21 @@ def _load(reading: Reading, key: ObjectKey, run: RunRecord, batch: Batch, artifa
     return Content(record, parts, lambda: reading.blobs(key, owner), losses)
 
 
-def _with_model_inputs(reading: Reading, key: ObjectKey, run: RunRecord) -> RunRecord:
-    """Ask for the model inputs, which no search shows, where the workspace has logged models at all."""
+def _with_models(reading: Reading, key: ObjectKey, run: RunRecord) -> RunRecord:
+    """Ask for the models of a run where the workspace has logged models at all.
+
+    No search shows the inputs, and that of MLflow 3.0 does not show the outputs either.
+    """
     if not reading.has_logged_models(key.workspace):
         return run
     answer = reading.client.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": key.id}, workspace=key.workspace)
     inputs = objects(member(member(answer, "run"), "inputs").get("model_inputs"))
-    reading.name_models(key.workspace, run.info.experiment_id, [text(given.get("model_id")) for given in inputs])
+    outputs = [_numbered(made) for made in objects(member(member(answer, "run"), "outputs").get("model_outputs"))]
+    named = [text(given.get("model_id")) for given in inputs]
+    if not run.model_outputs:
+        named += [text(made.get("model_id")) for made in outputs]
+        run = run.model_copy(update={"model_outputs": tuple(outputs)})
+    reading.name_models(key.workspace, run.info.experiment_id, named)
     return run.model_copy(update={"model_inputs": tuple(inputs)})
 
 
@@ -139,5 +147,5 @@ def _metric(metric: JSONObject) -> JSONValue:
     }
 
 
-def _numbered(output: JSONObject) -> JSONValue:
+def _numbered(output: JSONObject) -> JSONObject:
     return {**output, "step": integer(output.get("step")) or 0}
