@@ -206,3 +206,15 @@ def test_every_workspace_is_asked():
     end = source(answers, "3.17.2")
     assert [item.key.id for item in end.read(Kind.WORKSPACE, Selection())] == ["default", "team"]
     assert [item.key.workspace for item in end.read(Kind.EXPERIMENT, Selection())] == [None, "team"]
+
+
+def test_model_outputs_that_the_search_does_not_show_are_asked_for():
+    full = {"run": {**run("a"), "outputs": {"model_outputs": [{"model_id": "m-1", "step": 3}]}}}
+    answers = {
+        SEARCH: experiments("1"),
+        RUNS: lambda request: {"runs": [run("a")]},
+        "POST /api/2.0/mlflow/logged-models/search": lambda request: {"models": [{"info": {"model_id": "m-1"}}]},
+        "GET /api/2.0/mlflow/runs/get": lambda request: full,
+    }
+    (item,) = source(answers, "3.0.1").read(Kind.RUN, Selection())
+    assert item.load().record.model_outputs == ({"model_id": "m-1", "step": 3},)
