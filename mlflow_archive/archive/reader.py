@@ -226,7 +226,8 @@ class ArchiveReader:
                 record=parse_record(key.kind, document.record, entry.descriptor.path),
                 parts=tuple(self._part(part) for part in document.parts),
                 blobs=lambda: (self._blob(blob) for blob in document.blobs) if artifacts else iter(()),
-                losses=document.losses,
+                # The archive will lack them the next time as well.
+                losses=tuple(loss.model_copy(update={"retryable": False}) for loss in document.losses),
             )
 
         return Item(key, load)

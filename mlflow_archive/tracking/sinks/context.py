@@ -131,6 +131,14 @@ def attempt(key: ObjectKey, path: str, action: Callable[[], object]) -> Iterator
         yield key.lost(error.code, str(error), path=path, retryable=error.retryable)
 
 
+def is_open(losses: Iterable[Loss]) -> bool:
+    """Tell whether some of what was lost may succeed later: then a repeated restore tries it again.
+
+    Such an object keeps the mark of an unfinished restore.
+    """
+    return any(loss.retryable for loss in losses)
+
+
 def is_refusal(error: MlflowArchiveError) -> bool:
     """Tell whether an error is the target's answer to this one request, not the state of the target.
 

@@ -15,7 +15,7 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
 from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.rewriting import rewrite_record_source
-from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, own_tags, text
+from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, is_open, own_tags, text
 from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
 
@@ -54,11 +54,10 @@ class EvaluationDatasets:
         dataset_id = text(found, "dataset_id") if found else self._create(key, record, name)
         self._context.ids.add(Kind.EVALUATION_DATASET, key.id, dataset_id)
         losses = [*content.losses, *self._connect(key, record, dataset_id), *self._fill(key, content, dataset_id)]
-        path = f"{_DATASETS}/{dataset_id}/tags/{provenance.INCOMPLETE}"
-        next(
-            attempt(key, "tags", partial(self._context.client.call, "DELETE", path, workspace=key.workspace)),
-            None,
-        )
+        if not is_open(losses):
+            path = f"{_DATASETS}/{dataset_id}/tags/{provenance.INCOMPLETE}"
+            untag = partial(self._context.client.call, "DELETE", path, workspace=key.workspace)
+            next(attempt(key, "tags", untag), None)
         reason = f"renamed to {name!r}" if name != record.name else ""
         return Outcome(key, Status.STORED, reason=reason, target_id=dataset_id, losses=tuple(losses))
 

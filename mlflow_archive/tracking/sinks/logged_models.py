@@ -14,7 +14,7 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.logged_model import LoggedModelRecord
-from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Scope, Status
+from mlflow_archive.stream import Blob, Content, Item, ObjectKey, Outcome, Scope, Status
 from mlflow_archive.tracking.artifacts import ArtifactOwner
 from mlflow_archive.tracking.rewriting import MODEL_VERSIONS, rewrite_model_versions
 from mlflow_archive.tracking.sinks.agenda import Stage
@@ -23,6 +23,7 @@ from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
     child,
+    is_open,
     is_refusal,
     own_tags,
     rows,
@@ -45,6 +46,17 @@ class _Known:
     root: str
     incomplete: bool
     deleted: bool = False
+
+
+@dataclass
+class _End:
+    """What is still to be done for a model when the registry is there."""
+
+    owner: ArtifactOwner
+    versions: str | None
+    delete_in: TargetExperiment | None
+    unfinished: bool
+    """Something of it may succeed in a later restore."""
 
 
 class LoggedModels:
@@ -149,13 +161,13 @@ class LoggedModels:
         losses += uploaded.losses
         losses += self._attribute(key, record, owner, resumed=resumed)
         losses += self._finalize(key, record, owner)
+        end = _End(owner, versions, target if self._is_deleted(record) else None, is_open(losses))
         if uploaded.waiting:
-            again = partial(self._context.uploader.send_again, key, uploaded.waiting, owner)
-            self._context.agenda.later(Stage.LINK, key, again)
-        deleted = self._is_deleted(record)
-        self._context.agenda.later(
-            Stage.REMOVE, key, partial(self._complete, key, owner, versions, target if deleted else None)
-        ) if versions or deleted else self._unmark(owner)
+            self._context.agenda.later(Stage.LINK, key, partial(self._send_again, key, uploaded.waiting, end))
+        if uploaded.waiting or end.versions or end.delete_in:
+            self._context.agenda.later(Stage.REMOVE, key, partial(self._complete, key, end))
+        elif not end.unfinished:
+            self._unmark(owner)
         return Outcome(key, Status.STORED, target_id=owner.id, size_bytes=uploaded.size_bytes, losses=tuple(losses))
 
     def _set_tags(self, key: ObjectKey, owner: ArtifactOwner, tags: dict[str, str]) -> Iterator[Loss]:
@@ -224,19 +236,25 @@ class LoggedModels:
             (record.model_extra or {}).get("lifecycle_stage") == "deleted"
         )
 
-    def _complete(
-        self, key: ObjectKey, owner: ArtifactOwner, versions: str | None, delete_in: TargetExperiment | None
-    ) -> Iterator[Loss]:
-        if versions:
-            rewritten = rewrite_model_versions(versions, self._context.ids)
-            yield from self._set_tags(key, owner, {MODEL_VERSIONS: rewritten})
-        if delete_in is None:
-            self._unmark(owner)
-            return
-        tag: JSONObject = {"experiment_id": delete_in.id, "key": _DELETED_MODEL + key.id, "value": owner.id}
-        self._context.post("experiments/set-experiment-tag", tag, workspace=key.workspace)
-        # Still marked: interrupted between the two, it is begun again, and nobody sees tags of a deleted model.
-        self._call("DELETE", owner)
+    def _send_again(self, key: ObjectKey, waiting: list[Blob], end: _End) -> list[Loss]:
+        losses = list(self._context.uploader.send_again(key, waiting, end.owner))
+        end.unfinished = end.unfinished or is_open(losses)
+        return losses
+
+    def _complete(self, key: ObjectKey, end: _End) -> list[Loss]:
+        losses: list[Loss] = []
+        if end.versions:
+            rewritten = rewrite_model_versions(end.versions, self._context.ids)
+            losses += self._set_tags(key, end.owner, {MODEL_VERSIONS: rewritten})
+        if end.delete_in is not None:
+            tag: JSONObject = {"experiment_id": end.delete_in.id, "value": end.owner.id}
+            tag["key"] = _DELETED_MODEL + key.id
+            self._context.post("experiments/set-experiment-tag", tag, workspace=key.workspace)
+            # Still marked: interrupted between the two, it is begun again, and nobody sees tags of a deleted model.
+            self._call("DELETE", end.owner)
+        elif not end.unfinished and not is_open(losses):
+            self._unmark(end.owner)
+        return losses
 
     def _unmark(self, owner: ArtifactOwner) -> None:
         key = ObjectKey(Kind.LOGGED_MODEL, owner.id, workspace=owner.workspace)

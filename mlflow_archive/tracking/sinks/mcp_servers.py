@@ -15,7 +15,7 @@ from mlflow_archive.spec.records.base import Payload
 from mlflow_archive.spec.records.server_object import ServerObjectRecord
 from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.paging import integer
-from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, own_tags, rows, text
+from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, is_open, own_tags, rows, text
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _SERVERS = API3 + "mcp-servers"
@@ -48,7 +48,8 @@ class McpServers:
         self._tag(key, "", provenance.INCOMPLETE, "true")
         losses = [*content.losses, *self._fill(key, record, found)]
         path = f"{_path(key)}/tags/{provenance.INCOMPLETE}"
-        losses += attempt(key, "tags", partial(self._call, key, "DELETE", path))
+        if not is_open(losses):
+            losses += attempt(key, "tags", partial(self._call, key, "DELETE", path))
         reason = "updated" if whole else ""
         return Outcome(key, Status.STORED, reason=reason, target_id=key.id, losses=tuple(losses))
 

@@ -22,6 +22,7 @@ from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
     child,
+    is_open,
     own_tags,
     rows,
     tag_list,
@@ -246,6 +247,8 @@ class RegisteredModels:
         last = max((version.version for version in model.record.versions), default=0)
         mark: JSONObject = {"name": model.name, "key": _LAST_VERSION, "value": str(last)}
         self._context.post("registered-models/set-tag", mark, workspace=workspace)
+        if is_open(model.losses):
+            return
         tag: JSONObject = {"name": model.name, "key": provenance.INCOMPLETE}
         path = "/api/2.0/mlflow/registered-models/delete-tag"
         call = partial(self._context.client.call, "DELETE", path, body=tag, workspace=workspace)

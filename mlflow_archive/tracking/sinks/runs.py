@@ -23,6 +23,7 @@ from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
     child,
+    is_open,
     is_refusal,
     own_tags,
     rows,
@@ -64,6 +65,8 @@ class _Open:
     waiting: tuple[Blob, ...] = ()
     resumed: bool = False
     deleted: bool = False
+    unfinished: bool = False
+    """Something of it may succeed in a later restore."""
 
     @property
     def linked(self) -> bool:
@@ -143,7 +146,7 @@ class Runs:
             # An interruption may have come between the end of the run's mark and its deletion.
             open_end = found.ours and not found.deleted and self._experiments.target(key).interrupted
             if open_end and cast("RunRecord", item.load().record).info.lifecycle_stage == "deleted":
-                self._context.agenda.later(Stage.REMOVE, key, partial(self._delete, owner))
+                self._context.agenda.later(Stage.REMOVE, key, partial(self._delete, _Open(key, owner)))
             return outcome
         record = cast("RunRecord", item.load().record)
         self._experiments.awake(key)
@@ -213,6 +216,7 @@ class Runs:
         state.inputs = tuple(text(entry, "model_id") for entry in record.model_inputs)
         state.outputs = tuple((text(e, "model_id"), int(cast("int", e.get("step") or 0))) for e in record.model_outputs)
         state.waiting = tuple(uploaded.waiting)
+        state.unfinished = is_open(losses)
         self._end(record, owner)
         self._agree(state)
         return Outcome(key, Status.STORED, target_id=owner.id, size_bytes=uploaded.size_bytes, losses=tuple(losses))
@@ -277,14 +281,14 @@ class Runs:
         else:
             self._context.agenda.later(Stage.LINK, state.key, partial(self._link, state))
         if state.deleted:
-            self._context.agenda.later(Stage.REMOVE, state.key, partial(self._delete, state.owner))
+            self._context.agenda.later(Stage.REMOVE, state.key, partial(self._delete, state))
 
     def _complete(self, state: _Open) -> None:
-        if state.deleted:
+        if state.deleted or state.unfinished:
             return
         delete_tag(self._context, state.owner)
 
-    def _link(self, state: _Open) -> Iterator[Loss]:
+    def _link(self, state: _Open) -> list[Loss]:
         logger = BatchLogger(self._context, state.key, state.owner.id)
         for name, value in state.pointers.items():
             pointed = self._context.ids.get(Kind.RUN, value)
@@ -295,10 +299,11 @@ class Runs:
         for name, value in state.texts.items():
             logger.add("tags", {"key": name, "value": replace_ids(value, self._context.ids)})
         logger.flush()
-        yield from logger.losses
-        yield from self._link_models(state)
-        yield from self._context.uploader.send_again(state.key, state.waiting, state.owner)
+        losses = [*logger.losses, *self._link_models(state)]
+        losses += self._context.uploader.send_again(state.key, state.waiting, state.owner)
+        state.unfinished = state.unfinished or is_open(losses)
         self._complete(state)
+        return losses
 
     def _link_models(self, state: _Open) -> Iterator[Loss]:
         ids, post = self._context.ids, self._context.post
@@ -339,8 +344,10 @@ class Runs:
         }
         return {name: {text(entry, "model_id") for entry in entries} for name, entries in listed.items()}
 
-    def _delete(self, owner: ArtifactOwner) -> Iterator[Loss]:
-        delete_tag(self._context, owner)
+    def _delete(self, state: _Open) -> Iterator[Loss]:
+        owner = state.owner
+        if not state.unfinished:
+            delete_tag(self._context, owner)
         self._context.post("runs/delete", {"run_id": owner.id}, workspace=owner.workspace)
         return iter(())
 

@@ -24,6 +24,7 @@ from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
     child,
+    is_open,
     own_tags,
     rows,
     tag_list,
@@ -178,9 +179,10 @@ class Traces:
             losses += self._assess(trace, now, resumed=resumed)
         losses += self._link_runs(trace)
         if later := [a for a in record.assessments if "issue" in a]:
-            self._context.agenda.later(Stage.CONNECT, key, partial(self._assess_issues, trace.key, later))
-        elif not any(loss.retryable for loss in losses):
-            # What may succeed later is tried again by a repeated restore, which the mark tells.
+            self._context.agenda.later(
+                Stage.CONNECT, key, partial(self._assess_issues, key, later, keep=is_open(losses))
+            )
+        elif not is_open(losses):
             next(attempt(key, "tags", partial(self._untag, key)), None)
         size = uploaded.size_bytes
         return Outcome(key, Status.STORED, target_id=key.id, size_bytes=size, losses=tuple(losses))
@@ -252,12 +254,13 @@ class Traces:
         post = partial(self._context.post, f"{_TRACES}/{key.id}/assessments", body, workspace=key.workspace)
         yield from attempt(key, f"assessments/{assessment.get('assessment_id')}", post)
 
-    def _assess_issues(self, key: ObjectKey, assessments: list[Payload]) -> Iterator[Loss]:
+    def _assess_issues(self, key: ObjectKey, assessments: list[Payload], *, keep: bool) -> Iterator[Loss]:
         there = self._assessments_there(key)
         for assessment in assessments:
             if text(assessment, "assessment_id") not in there:
                 yield from self._create_assessment(key, assessment)
-        next(attempt(key, "tags", partial(self._untag, key)), None)
+        if not keep:
+            next(attempt(key, "tags", partial(self._untag, key)), None)
 
     def _assessments_there(self, key: ObjectKey) -> set[str]:
         answer = self._context.client.call("GET", f"{_TRACES}/{key.id}", workspace=key.workspace)

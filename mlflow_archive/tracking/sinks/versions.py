@@ -61,13 +61,13 @@ class Versions:
         return {int(text(entry, "version")) for entry in self._listed()}
 
     def repair(self, versions: Iterable[ModelVersion], since: int) -> Iterator[Loss]:
-        """Take away what an interrupted restore left of gaps, and give the versions it made their stages.
+        """Take away what an interrupted restore left of gaps, and give the versions it made their files and stages.
 
         Args:
             versions: The versions of the source.
             since: The first number that the interrupted restore was to make.
         """
-        stages = {version.version: version.current_stage for version in versions if version.version >= since}
+        made = {version.version: version for version in versions if version.version >= since}
         for entry in self._listed():
             number, gap = int(text(entry, "version")), tag_map(rows(entry, "tags")).get(provenance.GAP)
             if gap == str(number):
@@ -75,7 +75,13 @@ class Versions:
             elif gap is not None:
                 self._drop(number)
                 continue
-            wanted = stages.get(number)
+            version = made.get(number)
+            if version is None:
+                continue
+            if own := self._own(number):
+                # Its files may not all have come, and their run is found again.
+                yield from self._carry(version, own)[1]
+            wanted = version.current_stage
             if wanted and wanted != (text(entry, "current_stage") or "None"):
                 yield from self._stage(number, wanted)
 
@@ -151,14 +157,17 @@ class Versions:
         )
         if version.run_id and place.run_id is None:
             place.tags[provenance.SOURCE_RUN_ID] = version.run_id
-        role = f"versions/{version.version}/artifacts"
-        own = [blob for blob in self._blobs if blob.role == role]
+        own = self._own(version.version)
         if not own:
             self._name_owner(version, place)
             return place, []
         carrier, losses = self._carry(version, own)
         place.tags[provenance.SOURCE_LOCATION] = version.source or ""
         return Place(carrier.uri, carrier.id, None, place.tags), losses
+
+    def _own(self, number: int) -> list[Blob]:
+        """Return the files that belong to one version."""
+        return [blob for blob in self._blobs if blob.role == f"versions/{number}/artifacts"]
 
     def _name_owner(self, version: ModelVersion, place: Place) -> None:
         """Name the model or run that the source lies in, which listings of versions do not always tell.
