@@ -39,6 +39,8 @@ class ExitCode(IntEnum):
 
 #: The code of a `NotAuthorisedError` about one object; any other is about the credentials themselves.
 FORBIDDEN = "forbidden"
+#: The code of an `UnavailableError` of a server that nobody could connect to; any other may be about one request.
+UNREACHABLE = "unreachable"
 
 
 class MlflowArchiveError(Exception):

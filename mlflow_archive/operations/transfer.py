@@ -16,6 +16,7 @@ from threading import Lock
 
 from mlflow_archive.errors import (
     FORBIDDEN,
+    UNREACHABLE,
     ConflictError,
     MlflowArchiveError,
     NotAuthorisedError,
@@ -94,7 +95,8 @@ def transfer(
         NotAuthorisedError: Either end refused the credentials, or everything that was asked of it.
         NotFoundError: The selection names something and matches nothing.
         ConflictError: Something is at the target that must not be.
-        UnavailableError: Nobody answers: `MAX_UNAVAILABLE` objects in a row, or the target can take no more.
+        UnavailableError: A server is gone, `MAX_UNAVAILABLE` objects in a row got no answer, or the target can take
+            no more.
         KeyboardInterrupt: Ctrl-C, after what was under way has ended.
     """
     # A backup keeps every id as it is; a map of them would only be large.
@@ -261,6 +263,12 @@ class _Transfer:
         for loss in losses:
             self._tally.losses.append(loss)
             self._observer.notify(LossRecorded(loss.kind.value, loss.id, loss.path or "", loss.code, loss.reason))
+            if loss.code == UNREACHABLE:
+                # Everything after it would be lost as well, and a backup that is committed cannot be gone on with.
+                raise UnavailableError(
+                    f"{loss.reason} Then go on: with a backup by --resume, with anything else by the same command.",
+                    code=UNREACHABLE,
+                )
 
     def _close(self, started_ms: int) -> tuple[str, ...]:
         """Account for what was asked for by name, finish the sink, and return the notes."""

@@ -17,7 +17,7 @@ import requests
 from tenacity import RetryCallState, Retrying
 from urllib3.exceptions import NewConnectionError
 
-from mlflow_archive.errors import MlflowArchiveError, UnavailableError
+from mlflow_archive.errors import UNREACHABLE, MlflowArchiveError, UnavailableError
 from mlflow_archive.tracking.answers import error_of, is_broken_by_design
 from mlflow_archive.tracking.sending import Request, Sender
 
@@ -142,7 +142,8 @@ class Transport:
         else:
             sentence = f"The MLflow server at {self._address} broke off: {reason_of(error)}."
         hopeful = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
-        return _AttemptError(UnavailableError(sentence), hopeful=hopeful, unheard=unheard)
+        code = UNREACHABLE if unheard else None
+        return _AttemptError(UnavailableError(sentence, code=code), hopeful=hopeful, unheard=unheard)
 
     def _repeat(
         self,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from mlflow_archive.errors import (
+    UNREACHABLE,
     ConflictError,
     IntegrityError,
     NotAuthorisedError,
@@ -246,6 +248,35 @@ def test_a_dead_server_is_not_hammered():
     with pytest.raises(UnavailableError, match=f"{MAX_UNAVAILABLE} objects in a row"):
         transfer(MemorySource(runs(1000)), MemorySink(act), ALL, parallelism=4)
     assert len(asked) < MAX_UNAVAILABLE + 3 * 8
+
+
+@pytest.mark.parametrize("part", [None, "artifacts/a"])
+def test_a_server_that_is_gone_ends_the_transfer_at_once(part):
+    """Committed as partial, a backup could not be gone on with."""
+    sink, diary = MemorySink(), Diary()
+
+    def load():
+        reason = "No MLflow server answers at http://here: the connection was refused; start it."
+        if part is None:
+            raise UnavailableError(reason, code=UNREACHABLE)
+        lost = Loss(kind=Kind.RUN, id="x", path=part, code=UNREACHABLE, reason=reason, retryable=True)
+        return replace(content(Kind.RUN, least(Kind.RUN, "x", "1")), losses=(lost,))
+
+    entries = [item(Kind.RUN, "x", load, experiment_id="1"), *runs(500)]
+    with pytest.raises(UnavailableError, match=r"start it\. Then go on: with a backup by --resume") as caught:
+        transfer(MemorySource(entries), sink, ALL, parallelism=2, observer=diary)
+    assert caught.value.code == UNREACHABLE
+    assert sink.finished is None
+    assert len(sink.stored) < 50
+    assert diary.events[-1].status == "failed"
+
+
+def test_a_server_that_is_gone_ends_the_transfer_when_a_list_shows_it():
+    gone = Loss(kind=Kind.RUN, id="", experiment_id="1", code=UNREACHABLE, reason="Nobody answers; start it.")
+    sink = MemorySink()
+    with pytest.raises(UnavailableError, match="Nobody answers"):
+        transfer(MemorySource([gone]), sink, ALL)
+    assert sink.finished is None
 
 
 def test_one_answer_now_and_then_is_enough_to_go_on():

@@ -13,6 +13,7 @@ from time import time
 import pytest
 
 from mlflow_archive.errors import (
+    UNREACHABLE,
     ConflictError,
     MlflowArchiveError,
     NotAuthorisedError,
@@ -217,6 +218,7 @@ def test_nobody_there(clock: Clock) -> None:
         f"No MLflow server answers at http://127.0.0.1:{port}: the connection was refused; "
         "check the address or start it."
     )
+    assert caught.value.code == UNREACHABLE
     assert len(clock.pauses) == 4
 
 
