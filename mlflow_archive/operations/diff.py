@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from mlflow_archive.errors import ExitCode, MlflowArchiveError, NotAuthorisedError
+from mlflow_archive.errors import UNREACHABLE, ExitCode, MlflowArchiveError, NotAuthorisedError, UnavailableError
 from mlflow_archive.events import ItemFinished, Observer, SectionStarted, Silence
 from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, any_source
@@ -28,6 +28,8 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Item, ObjectKey, Source
 
+#: The parts of objects, as losses name them; any other loss of a part is one of files.
+PARTS = frozenset({"metrics", "spans", "records"})
 #: Of so many differing objects of a kind the fields are told; of the others only that they differ.
 MAX_DETAILED = 1000
 
@@ -177,7 +179,7 @@ class _Comparison:
             different=tuple(self._different),
             only_left=tuple(self._only_left),
             only_right=tuple(self._only_right),
-            losses=tuple(self._losses),
+            losses=tuple(dict.fromkeys(self._losses)),  # what differs was read twice
         )
 
     def _compare_kind(self, kind: Kind, pool: ThreadPoolExecutor, window: int, observer: Observer) -> None:
@@ -185,7 +187,7 @@ class _Comparison:
         # differ are read a second time for theirs.
         lost_before = len(self._losses)
         summaries = {key: summary(prints) for key, prints in self._read(self._left, kind, UNTRANSLATED, pool, window)}
-        unread = {loss.id for loss in self._losses[lost_before:]}
+        unread = {loss.id for loss in self._losses[lost_before:] if loss.path is None}
         lost_before = len(self._losses)
         details: dict[ObjectKey, tuple[ObjectKey, Fingerprint]] = {}
         for key, prints in self._read(self._right, kind, self._matches.translation, pool, window):
@@ -194,7 +196,7 @@ class _Comparison:
                 continue
             status = self._judge(key, partner, summaries, prints, details)
             observer.notify(ItemFinished(kind.value, key.id, key.name, status, "", 0))
-        unread = {loss.id for loss in self._losses[lost_before:]}
+        unread = {loss.id for loss in self._losses[lost_before:] if loss.path is None}
         partners = {left: right.id for right, left in self._matches.pairs.items() if left in summaries}
         self._only_left += [key for key in summaries if partners.get(key) not in unread]
         if details:
@@ -234,16 +236,19 @@ class _Comparison:
     ) -> Iterator[tuple[ObjectKey, Fingerprint]]:
         """Yield the fingerprint of each object; what cannot be read becomes a loss."""
 
-        def prints(item: Item) -> Fingerprint:
-            return fingerprint(kind, item.load(), translation, artifacts=self._artifacts)
+        def prints(item: Item) -> tuple[Fingerprint, tuple[Loss, ...]]:
+            content = item.load()
+            unlisted: list[Loss] = []
+            found = fingerprint(kind, content, translation, artifacts=self._artifacts, lost=unlisted.append)
+            return found, (*(loss for loss in content.losses if self._artifacts or loss.path in PARTS), *unlisted)
 
-        flying: deque[tuple[ObjectKey, Future[Fingerprint]]] = deque()
+        flying: deque[tuple[ObjectKey, Future[tuple[Fingerprint, tuple[Loss, ...]]]]] = deque()
         if kind not in source.kinds():
             return
         try:
             for entry in source.read(kind, self._selection):
                 if isinstance(entry, Loss):
-                    self._losses.append(entry)
+                    self._lose(entry)
                 elif only is None or entry.key in only:
                     flying.append((entry.key, pool.submit(prints, entry)))
                 if len(flying) >= window:
@@ -254,15 +259,25 @@ class _Comparison:
             for _, future in flying:
                 future.cancel()
 
-    def _land(self, key: ObjectKey, future: Future[Fingerprint]) -> Iterator[tuple[ObjectKey, Fingerprint]]:
+    def _land(
+        self, key: ObjectKey, future: Future[tuple[Fingerprint, tuple[Loss, ...]]]
+    ) -> Iterator[tuple[ObjectKey, Fingerprint]]:
         try:
-            prints = future.result()
+            prints, losses = future.result()
         except NotAuthorisedError:
             raise
         except MlflowArchiveError as error:
-            self._losses.append(key.lost(error.code, str(error), retryable=error.retryable))
+            self._lose(key.lost(error.code, str(error), retryable=error.retryable))
         else:
+            for loss in losses:
+                self._lose(loss)
             yield key, prints
+
+    def _lose(self, loss: Loss) -> None:
+        """Keep a loss; a server that is gone ends the comparison, as all that follows would be called missing."""
+        if loss.code == UNREACHABLE:
+            raise UnavailableError(loss.reason, code=UNREACHABLE)
+        self._losses.append(loss)
 
 
 def _key_json(key: ObjectKey) -> JSONObject:

@@ -8,7 +8,7 @@ Paths: ``info/status``, ``tags/mlflow.user``, ``versions/3/description`` (versio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b, sha256
 
 from mlflow_archive.operations.ignored import is_ignored
@@ -55,8 +55,10 @@ class Translation:
 UNTRANSLATED = Translation({}, {})
 
 
-def fingerprint(kind: Kind, content: Content, translation: Translation, *, artifacts: bool) -> Fingerprint:
-    """Read an object to its end and return its digests by path.
+def fingerprint(
+    kind: Kind, content: Content, translation: Translation, *, artifacts: bool, lost: Callable[[Loss], None]
+) -> Fingerprint:
+    """Read an object to its end and return its digests by path; ``lost`` hears of files that cannot be listed.
 
     Raises:
         MlflowArchiveError: It cannot be read to its end.
@@ -68,7 +70,9 @@ def fingerprint(kind: Kind, content: Content, translation: Translation, *, artif
         result.update(_rows(part, walk))
     if artifacts:
         for blob in content.blobs():
-            if not isinstance(blob, Loss):
+            if isinstance(blob, Loss):
+                lost(blob)
+            else:
                 result[f"{blob.role}/{blob.name}"] = _file(blob, translation)
     return result
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from mlflow_archive.errors import IntegrityError
+from mlflow_archive.errors import UNREACHABLE, IntegrityError, UnavailableError
 from mlflow_archive.operations.diff import compare
 from mlflow_archive.operations.ignored import IGNORED, is_ignored
 from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.provenance import SOURCE_ID, SOURCE_PARENT_RUN_ID
 from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Item
 from tests.operations.ends import MemorySource, content, item, least
 
 OLD, NEW = "a" * 32, "b" * 32
@@ -197,3 +200,40 @@ def test_a_parent_that_is_not_there_is_the_same_as_its_lineage():
 
     assert compare(*ends(run(tags={"mlflow.parentRunId": gone}), lineage), Selection()).same
     assert not compare(*ends(run(tags={"mlflow.parentRunId": OLD_MODEL}), lineage), Selection()).same
+
+
+@pytest.mark.parametrize("where", ["content", "listing"])
+def test_what_neither_end_could_read_of_an_object_is_told(where):
+    def half(it):
+        loss = it.key.lost("unavailable", "It was busy.", path="model.pkl", retryable=True)
+        whole = it.load()
+        if where == "content":
+            return Item(it.key, lambda: replace(whole, losses=(loss,)))
+        return Item(it.key, lambda: replace(whole, blobs=lambda: iter((loss,))))
+
+    report = compare(*ends(half(run()), half(restored())), Selection())
+
+    assert report.same
+    assert [(loss.id, loss.path) for loss in report.losses] == [(OLD, "model.pkl"), (NEW, "model.pkl")]
+    assert report.exit_code == 3
+
+    assert compare(*ends(half(run()), half(restored())), Selection(), artifacts=False).exit_code == 0
+
+
+def test_an_object_with_a_lost_part_is_compared_all_the_same():
+    loss = Loss(kind=Kind.RUN, id=OLD, path="metrics", code="unavailable", reason="It was busy.")
+    whole = run().load()
+    half = Item(run().key, lambda: replace(whole, losses=(loss,)))
+
+    report = compare(*ends(half, restored(tags={"team": "a"})), Selection())
+
+    assert [(d.left.id, d.fields) for d in report.different] == [(OLD, ("tags/team",))]
+    assert (report.only_left, report.only_right, report.losses) == ((), (), (loss,))
+
+
+def test_a_server_that_is_gone_ends_the_comparison():
+    def gone():
+        raise UnavailableError("Nobody answers.", code=UNREACHABLE)
+
+    with pytest.raises(UnavailableError, match="Nobody answers"):
+        compare(*ends(run(), Item(restored().key, gone)), Selection())
