@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mlflow_archive.archive.place import read_commit
 from mlflow_archive.archive.run_filter import RunFilter
-from mlflow_archive.archive.verified import broken, read_chunks, read_document, read_lines
+from mlflow_archive.archive.verified import broken, read_chunks, read_document, read_lines, read_whole_lines
 from mlflow_archive.archive.wanted import wants_entry
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject, parse_object
@@ -53,7 +53,8 @@ class PlacedSection:
 class ArchiveReader:
     """A committed archive. Made by `open`.
 
-    Everything that is read is held against its descriptor: documents before they are parsed, streams at their end.
+    Everything that is read is held against its descriptor: documents and parts before they are given out, indexes and
+    files at their end.
     Nothing is kept but the manifest, so memory does not grow with the archive. Safe to use from several threads.
     """
 
@@ -169,12 +170,12 @@ class ArchiveReader:
         return closing(read_chunks(self._store, descriptor))
 
     def lines(self, descriptor: Descriptor) -> Iterator[JSONObject]:
-        """Yield the rows of a part, or the lines of ``losses.jsonl``, lazily.
+        """Yield the rows of a part, or the lines of ``losses.jsonl``, lazily; none of a file that is damaged.
 
         Raises:
             IntegrityError: The file is missing or damaged, or a line is not a JSON object.
         """
-        with closing(read_lines(self._store, descriptor)) as lines:
+        with closing(read_whole_lines(self._store, descriptor)) as lines:
             for line in lines:
                 yield parse_object(line, descriptor.path)
 

@@ -114,6 +114,26 @@ def test_a_flipped_file_is_refused_by_a_copy(store):
     assert not [found.key for found in copy.list() if found.key.endswith("weights.bin")]
 
 
+@pytest.mark.parametrize("held_bytes", [1 << 20, 0])
+def test_no_row_of_a_damaged_part_is_given_out(store, monkeypatch, held_bytes):
+    """A sink sends rows on as they come: a server would keep what is found to be wrong only at the end."""
+    monkeypatch.setattr(verified, "HELD_BYTES", held_bytes)
+    for path in [found.key for found in store.list() if found.key.endswith(("metrics.jsonl", "spans.jsonl"))]:
+        good = get(store, path)
+        put(store, path, good[:-3] + bytes([good[-3] ^ 1]) + good[-2:])
+        kind = Kind.RUN if path.endswith("metrics.jsonl") else Kind.TRACE
+        (item,) = ArchiveReader.open(store).read(kind, Selection())
+        (part,) = item.load().parts
+        given = []
+        with pytest.raises(IntegrityError, match="E042"):
+            given.extend(row for row in part.open())
+        assert given == []
+        with pytest.raises(IntegrityError, match="E042"):
+            next(part.open())
+        put(store, path, good)
+        assert list(part.open())
+
+
 def test_a_long_file_is_refused_before_it_is_read_to_the_end(store):
     path = next(found.key for found in store.list() if found.key.endswith("weights.bin"))
     put(store, path, b"x" * (5 << 20))
