@@ -105,8 +105,8 @@ class Content:
     """An object, loaded: its record, and what is still to be streamed.
 
     ``losses`` are parts of the object that the source already knows it cannot give.
-    ``blobs`` is iterated once, lazily, by the sink: a listing may still be under way. It may yield a `Loss`
-    where a folder or a name cannot be read.
+    ``blobs`` is iterated lazily by the sink: a listing may still be under way. Each call begins anew. It may yield a
+    `Loss` where a folder or a name cannot be read.
     """
 
     record: Record

@@ -18,8 +18,9 @@ def find_whole(
 
     That is so when the record is what the source says now, nothing of the object was lost, and everything the
     document names is there with the right size. Digests are not computed again: a store shows an object only when
-    it is complete, and the document is written after all it names, so size and presence suffice. Files that were
-    added at the source since, without any change of the record, are not noticed.
+    it is complete, and the document is written after all it names, so size and presence suffice. An object without
+    files may come of an attempt that was to leave files out, so the source is asked whether it has one; files added
+    to others since, without any change of the record, are not noticed.
     """
     try:
         data = store.read_all(path, limit_bytes=MAX_DOCUMENT_BYTES)
@@ -31,6 +32,8 @@ def find_whole(
     if document_bytes(document.record) != document_bytes(content.record.to_json()):
         return None
     if [part.name for part in document.parts] != [part.name for part in content.parts]:
+        return None
+    if not document.blobs and next(iter(content.blobs()), None) is not None:
         return None
     needed = [part.descriptor for part in document.parts] + [blob.descriptor for blob in document.blobs]
     if needed:

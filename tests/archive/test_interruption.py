@@ -197,6 +197,21 @@ def test_an_object_with_losses_is_tried_again():
     assert read_everything(store).manifest.status == "complete"
 
 
+def test_files_that_the_first_attempt_was_to_leave_out_are_not_forgotten(undisturbed):
+    store = fresh()
+    without_files = small()
+    for item in without_files.objects:
+        item.files.clear()
+    writer = ArchiveWriter.begin(store)
+    for kind in without_files.kinds():
+        for item in without_files.read(kind, Selection()):
+            writer.write(item)
+    writer.close()
+    _, moved = backup(small(), store, resume=True)
+    assert any(outcome.reason == "resumed" for outcome in moved.outcomes)
+    assert read_everything(store).manifest.sections == undisturbed[0].sections
+
+
 def test_resume_with_nothing_there_begins():
     store = fresh()
     _, moved = backup(small(), store, resume=True)
