@@ -18,7 +18,7 @@ What counts as asked for:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mlflow_archive.errors import MlflowArchiveError
@@ -68,6 +68,8 @@ class _Needs:
 
     def __init__(self) -> None:
         self._places: set[_Place] = set()
+        self.losses: dict[Loss, None] = {}
+        """What could not be read, so that something the models need may be missing here; a dict, for its order."""
 
     def ids(self, kind: Kind) -> frozenset[str]:
         return frozenset(place.id for place in self._places if place.kind is kind)
@@ -76,7 +78,7 @@ class _Needs:
         return frozenset(place.experiment_id for place in self._places if kind is None or place.kind is kind)
 
     def collect(self, source: Source, models: tuple[str, ...]) -> None:
-        runs, logged_models = _named_by_versions(source, models)
+        runs, logged_models = _named_by_versions(source, models, self._lose)
         # Each round finds what the objects of the last one need; two kinds, so it ends soon.
         while runs or logged_models:
             more_runs = {
@@ -86,20 +88,25 @@ class _Needs:
             runs = more_runs - self.ids(Kind.RUN) - runs
             logged_models = more_models - self.ids(Kind.LOGGED_MODEL) - logged_models
 
+    def _lose(self, loss: Loss) -> None:
+        self.losses[loss] = None
+
     def _load(self, source: Source, kind: Kind, ids: set[str]) -> Iterator[object]:
         if not ids:
             return
         wanted = frozenset(ids)
         everywhere = Selection(run_ids=wanted) if kind is Kind.RUN else Selection(logged_model_ids=wanted)
         for entry in source.read(kind, everywhere):
-            if isinstance(entry, Loss) or entry.key.id not in wanted:
+            if isinstance(entry, Loss):
+                self._lose(entry)
+                continue
+            if entry.key.id not in wanted:
                 continue
             self._places.add(_Place(kind, entry.key.id, entry.key.experiment_id or ""))
             try:
                 yield entry.load().record
-            except MlflowArchiveError:
-                # The transfer comes to the same object, and records that it is lost.
-                continue
+            except MlflowArchiveError as error:
+                self._lose(entry.key.lost(error.code, str(error), retryable=error.retryable))
 
 
 class _ClosedSource:
@@ -128,7 +135,18 @@ class _ClosedSource:
         return tuple(kind for kind in self._source.kinds() if kind in self._kinds)
 
     def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
-        """List what is named and what it needs."""
+        """List what is named and what it needs.
+
+        What could not be read when the needs were collected is a loss, even if it can be read by now: nobody knows
+        what it would have named.
+        """
+        for loss in self._needs.losses:
+            if loss.kind is kind:
+                reason = f"What the named models need may be missing: {loss.reason}"
+                yield loss.model_copy(update={"reason": reason})
+        yield from self._read(kind, selection)
+
+    def _read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
         below = replace(selection, kinds=None, models=None, prompts=None)
         if kind in (Kind.RUN, Kind.LOGGED_MODEL):
             return self._read_union(kind, below)
@@ -212,17 +230,20 @@ class _ClosedSource:
                 yield entry
 
 
-def _named_by_versions(source: Source, models: tuple[str, ...]) -> tuple[set[str], set[str]]:
+def _named_by_versions(
+    source: Source, models: tuple[str, ...], lost: Callable[[Loss], None]
+) -> tuple[set[str], set[str]]:
     """Return the ids of the runs and logged models that the versions of the models name."""
     runs: set[str] = set()
     logged_models: set[str] = set()
     for entry in source.read(Kind.REGISTERED_MODEL, Selection(models=models)):
         if isinstance(entry, Loss):
+            lost(entry)
             continue
         try:
             record = entry.load().record
-        except MlflowArchiveError:
-            # The transfer comes to the same object, and records that it is lost.
+        except MlflowArchiveError as error:
+            lost(entry.key.lost(error.code, str(error), retryable=error.retryable))
             continue
         if not isinstance(record, RegisteredModelRecord):
             continue

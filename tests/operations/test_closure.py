@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mlflow_archive.errors import UnavailableError
 from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.selecting import make_selection
 from mlflow_archive.operations.transfer import transfer
 from mlflow_archive.spec.kinds import Kind
-from mlflow_archive.stream import Scope
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.stream import Item, Scope
 from tests.operations.ends import MemorySink, MemorySource, content, item, least
 
 
@@ -88,6 +92,43 @@ def test_a_filter_narrows_the_experiment_but_not_what_the_model_needs():
     narrowed = taken(models=["flower"], experiments=["iris", "wine"], run_filter="no run is called this")
     assert {"r2", "r3"} <= narrowed
     assert not {"r1", "r4"} & narrowed
+
+
+@pytest.mark.parametrize("what", ["list", "run", "model"])
+def test_what_could_not_be_read_for_the_needs_of_a_model_is_a_loss(what):
+    """A hiccup that is over when the transfer comes must not leave out in silence what it hid."""
+    source = world()
+    if what == "list":
+        hiccup = Loss(kind=Kind.RUN, id="", experiment_id="1", code="unavailable", reason="It was busy.")
+        source.entries.append(hiccup)
+    else:
+        kind, id = (Kind.RUN, "r2") if what == "run" else (Kind.REGISTERED_MODEL, "flower")
+        at = next(
+            n for n, e in enumerate(source.entries) if isinstance(e, Item) and (e.key.kind, e.key.id) == (kind, id)
+        )
+        source.entries[at] = failing_once(source.entries[at])
+    selection = make_selection(models=["flower"])
+    closed = closed_under(source, selection)
+    if what == "list":
+        source.entries.pop()
+
+    report = transfer(closed, MemorySink(), selection)
+
+    (loss,) = report.losses
+    assert loss.reason == "What the named models need may be missing: It was busy."
+    assert report.exit_code == 3
+
+
+def failing_once(it: Item) -> Item:
+    failed = []
+
+    def load():
+        if not failed:
+            failed.append(True)
+            raise UnavailableError("It was busy.")
+        return it.load()
+
+    return Item(it.key, load)
 
 
 def test_only_models_takes_no_run():
