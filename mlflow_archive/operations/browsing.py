@@ -24,6 +24,7 @@ from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
 from mlflow_archive.spec.records.run import RunRecord
 from mlflow_archive.spec.records.trace import TraceRecord
 from mlflow_archive.spec.selection import Selection
+from mlflow_archive.storage.opening import public_url
 from mlflow_archive.stream import Blob, Content, Item
 
 _R = TypeVar("_R", bound=Record)
@@ -57,7 +58,7 @@ class Archive:
         """Open the archive at a URL; see `mlflow_archive.api.open`."""
         with ExitStack() as stack:
             reader = stack.enter_context(archive_source(url, storage_options=storage_options))
-            return cls(reader, url, stack.pop_all())
+            return cls(reader, public_url(url), stack.pop_all())
 
     def __enter__(self) -> Archive:
         return self

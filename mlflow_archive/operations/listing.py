@@ -13,6 +13,7 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.manifest import Manifest
 from mlflow_archive.spec.object import IndexEntry
+from mlflow_archive.storage.opening import public_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def ls(
         raise UsageError(f"No {wanted} stands below an experiment; leave the experiment out.")
     with archive_source(url, storage_options=storage_options) as reader:
         return Listing(
-            url=url,
+            url=public_url(url),
             root_digest=reader.root_digest,
             manifest=reader.manifest,
             sections=tuple(
@@ -146,7 +147,7 @@ def show(
                     by_name.append((placed.section.kind, entry))
         found = by_id or by_name
         if not found:
-            raise NotFoundError(f"No {wanted or 'object'} in {url} has the id or name {name!r}; try ls.")
+            raise NotFoundError(f"No {wanted or 'object'} in {public_url(url)} has the id or name {name!r}; try ls.")
         if len(found) > 1:
             candidates = ", ".join(f"{kind} {entry.id}" for kind, entry in found[:10])
             more = f" and {len(found) - 10} more" if len(found) > 10 else ""

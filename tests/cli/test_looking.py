@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from mlflow_archive import api
 from mlflow_archive.cli.document import rendered
 from mlflow_archive.cli.main import cli
 from mlflow_archive.errors import ExitCode
+from tests.cli.conftest import write_archive
 
 
 def invoke(*arguments: object) -> Result:
@@ -190,3 +193,20 @@ def test_verify_names_the_place_without_an_archive(tmp_path: Path) -> None:
 
     assert result.exit_code == ExitCode.NOT_AN_ARCHIVE
     assert f"There is no archive: {tmp_path} has no manifest.json (E005)." in result.stderr
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    url = f"memory://ann:pa55@{uuid.uuid4().hex}/archive"
+    write_archive(url)
+    results = [
+        invoke("ls", url),
+        invoke("ls", url, "--json"),
+        invoke("show", url, "nobody"),
+        invoke("verify", url),
+        invoke("verify", url, "--json", "--events"),
+    ]
+
+    for result in results:
+        assert "pa55" not in result.output, result.output
+    with api.open(url) as archive:
+        assert "pa55" not in archive.url

@@ -66,13 +66,13 @@ def backup(
         report,
         output,
         losses_in="in losses.jsonl of the archive" if not dry_run else "printed by --json",
-        next_step=_next_step(dest_url, report.root_digest),
+        next_step=_next_step(report.target, report.root_digest),
     )
 
 
-def _next_step(dest_url: str, root_digest: str | None) -> str:
+def _next_step(place: str, root_digest: str | None) -> str:
     import shlex
 
     if root_digest is None:
         return ""
-    return f"mlflow-archive verify {shlex.quote(dest_url)} --digest {root_digest}"
+    return f"mlflow-archive verify {shlex.quote(place)} --digest {root_digest}"

@@ -52,6 +52,7 @@ def verify(
     losses are counted.
     """
     from mlflow_archive import api
+    from mlflow_archive.storage.opening import public_url
 
     with output.watching() as observer:
         report = api.verify(
@@ -65,7 +66,7 @@ def verify(
     error = report.error()
     if isinstance(error, NotAnArchiveError | UnsupportedError):
         raise error
-    output.result(report.to_json(), lambda: verdict(report, url))
+    output.result(report.to_json(), lambda: verdict(report, public_url(url)))
     if error is None:
         return 0
     if not output.tells_all:
