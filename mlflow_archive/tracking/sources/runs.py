@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.run import RunRecord
@@ -17,6 +18,8 @@ from mlflow_archive.tracking.sources.histories import Batch, batch_size, metrics
 
 _PAGE = 1000
 _PATH = "the server's answer"
+#: The code of the error that the run filter is wrong.
+WRONG_FILTER = "run_filter"
 
 
 def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection) -> Iterator[Item]:
@@ -88,8 +91,14 @@ def _rows(
         request["filter"] = wish
 
     def walk() -> Iterator[list[JSONObject]]:
-        for page in pages(reading.client, "POST", "/api/2.0/mlflow/runs/search", request, workspace=workspace):
-            yield objects(page.get("runs"))
+        try:
+            for page in pages(reading.client, "POST", "/api/2.0/mlflow/runs/search", request, workspace=workspace):
+                yield objects(page.get("runs"))
+        except UsageError as error:
+            if not selection.run_filter or error.code != "invalid_parameter_value":
+                raise
+            sentence = f"The server refuses the run filter {selection.run_filter!r}: {error}"
+            raise UsageError(sentence, code=WRONG_FILTER) from error
 
     return each_once(walk, lambda row: text(member(row, "info").get("run_id")))
 

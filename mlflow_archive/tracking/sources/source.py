@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from mlflow_archive.errors import MlflowArchiveError, NotAuthorisedError
+from mlflow_archive.errors import MlflowArchiveError, NotAuthorisedError, NotFoundError
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import SourceInfo
@@ -77,6 +77,7 @@ class MlflowSource:
         self._pool = ThreadPoolExecutor(parallelism, thread_name_prefix="mlflow-source")
         self._reading = Reading(client, artifacts, self._pool, HistoryReader(client))
         self._workspace_names: tuple[str | None, ...] | None = None
+        self._unlisted: MlflowArchiveError | None = None
         self._lock = threading.Lock()
 
     def describe(self) -> SourceInfo:
@@ -93,6 +94,7 @@ class MlflowSource:
 
         Raises:
             NotAuthorisedError: The server refuses even the list of experiments.
+            UsageError: The run filter is wrong.
         """
         if kind not in self._kinds or not selection.wants(kind):
             return
@@ -102,6 +104,9 @@ class MlflowSource:
             else:
                 key = ObjectKey(kind, "", None, workspace)
                 yield from self._guarded(key, partial(_READERS[kind], self._reading, workspace, selection))
+        if kind is not Kind.WORKSPACE and self._unlisted is not None:
+            reason = f"Only the default workspace was read, as the others could not be listed: {self._unlisted}"
+            yield ObjectKey(kind, "").lost(self._unlisted.code, reason, retryable=self._unlisted.retryable)
 
     def expected(self, kind: Kind, selection: Selection) -> int | None:  # noqa: ARG002 - the protocol's
         """Not known: the API counts nothing."""
@@ -134,9 +139,11 @@ class MlflowSource:
     def _ask_for_workspaces(self) -> tuple[str | None, ...]:
         try:
             return workspaces.names(self._reading)
-        except MlflowArchiveError as error:
+        except NotFoundError as error:
             self._reading.note(f"Only the default workspace was read: the server does not list the others ({error})")
-            return (None,)
+        except MlflowArchiveError as error:
+            self._unlisted = error
+        return (None,)
 
     def _read_in_experiments(self, kind: Kind, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
         try:
@@ -158,5 +165,7 @@ class MlflowSource:
         except MlflowArchiveError as error:
             # Without the experiments there is nothing to read at all; anything else may be closed to this user.
             if isinstance(error, NotAuthorisedError) and key.kind is Kind.EXPERIMENT and key.workspace is None:
+                raise
+            if key.kind is Kind.RUN and error.code == runs.WRONG_FILTER:
                 raise
             yield lost(key, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_archive.errors import NotAuthorisedError, NotFoundError, UnsupportedError
+from mlflow_archive.errors import NotAuthorisedError, NotFoundError, UnavailableError, UnsupportedError, UsageError
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
@@ -93,6 +93,31 @@ def test_run_filter_and_times_reach_the_server_as_one_filter():
     assert server.asked[-1][1]["filter"] == (
         "params.lr = '1' and attributes.start_time >= 5 and attributes.start_time < 9"
     )
+
+
+def test_a_filter_that_the_server_refuses_is_the_users_mistake_and_no_loss():
+    def refuse(request):
+        raise UsageError("Invalid clause(s) in filter string: 'nonsense'", code="invalid_parameter_value")
+
+    answers = {SEARCH: experiments("1"), RUNS: refuse}
+    with pytest.raises(UsageError, match="refuses the run filter 'nonsense': Invalid clause") as caught:
+        list(source(answers).read(Kind.RUN, Selection(run_filter="nonsense")))
+    assert caught.value.code == "run_filter"
+
+    (loss,) = source(answers).read(Kind.RUN, Selection(since_ms=5))
+    assert loss.code == "invalid_parameter_value"
+
+
+@pytest.mark.parametrize("error", [UnavailableError("It was busy."), NotAuthorisedError("no", code="forbidden")])
+def test_workspaces_that_could_not_be_listed_are_a_loss_of_every_kind(error):
+    def refuse(request):
+        raise error
+
+    answers = {SEARCH: experiments("1"), "GET /api/3.0/mlflow/server-info": refuse}
+    item, loss = source(answers, "3.17.2").read(Kind.EXPERIMENT, Selection())
+    assert item.key.workspace is None
+    assert (loss.kind, loss.id, loss.code) == (Kind.EXPERIMENT, "", error.code)
+    assert str(error) in loss.reason
 
 
 def test_only_the_runs_of_a_closure_come():
