@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINA
 #: What a file system says that has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
 
+#: So many folders wait at most to be synced.
+_MOST_FOLDERS = 4096
+
 
 class LocalStore(Store):
     """Objects are files below a root directory, which is made by the first write.
@@ -41,12 +45,13 @@ class LocalStore(Store):
         """Use ``root``, which need not be there; ``url`` is what people are told, by default the path."""
         self.url = url or str(root)
         self._root = os.path.realpath(root)
+        self._folders = _Folders()
 
     @contextmanager
     def write(self, key: str) -> Iterator[ByteWriter]:
         """Write one object; see `Store.write`."""
         place = self._place(key)
-        part = _Part(self, key, place)
+        part = _Part(self, key, place, self._folders)
         try:
             yield part
             part.commit()
@@ -54,9 +59,12 @@ class LocalStore(Store):
             part.discard()
 
     def create(self, key: str, data: bytes) -> None:
-        """Write a small object if there is none: the complete file is linked to its name, which only one can do."""
+        """Write a small object if there is none: the complete file is linked to its name, which only one can do.
+
+        All that this store wrote before is durable when it appears.
+        """
         place = self._place(key)
-        part = _Part(self, key, place)
+        part = _Part(self, key, place, self._folders)
         try:
             part.write(data)
             part.commit_new()
@@ -139,9 +147,15 @@ class LocalStore(Store):
         """Delete unfinished files, but not those that a living process is writing."""
         count = 0
         for folder, _, names in os.walk(self._root):
+            self._folders.changed(folder)  # by a process that did not come to sync it
             for name in filter(is_partial, names):
                 count += _remove_abandoned(os.path.join(folder, name))  # noqa: PTH118
         return count
+
+    def close(self) -> None:
+        """Make durable what was written."""
+        with translated(self.url, "", writing=True):
+            self._folders.sync()
 
     def _place(self, key: str) -> str:
         """Return the path of a key, having made sure that no link leads out of the root."""
@@ -175,7 +189,8 @@ class LocalStore(Store):
 class _Part:
     """A file on its way: under a name of its own, locked while its writer lives."""
 
-    def __init__(self, store: LocalStore, key: str, place: str) -> None:
+    def __init__(self, store: LocalStore, key: str, place: str, folders: _Folders) -> None:
+        self._folders = folders
         self._url = store.url
         self._key = key
         self._place = place
@@ -196,12 +211,13 @@ class _Part:
         with translated(self._url, self._key, writing=True):
             self._finish()
             os.replace(self._path, self._place)  # noqa: PTH105
-            _sync_folder(self._folder)
+            self._folders.changed(self._folder)
 
     def commit_new(self) -> None:
         """Make the file visible if there is none."""
         with translated(self._url, self._key, writing=True):
             self._finish()
+            self._folders.sync()
             try:
                 os.link(self._path, self._place)
             except FileExistsError as error:
@@ -223,7 +239,7 @@ class _Part:
         try:
             descriptor = os.open(path, _WRITE, 0o666)
         except FileNotFoundError:
-            _make_folders(self._folder)
+            self._folders.make(self._folder)
             descriptor = os.open(path, _WRITE, 0o666)
         if sys.platform != "win32":
             with suppress(OSError):  # a file system without locks still has atomic renames
@@ -258,15 +274,38 @@ class _Part:
         return ConflictError(f"There is already something at {self._url.rstrip('/')}/{self._key}.")
 
 
-def _make_folders(folder: str) -> None:
-    """Make a folder and those above it, and make their names durable."""
-    missing = []
-    while not os.path.isdir(folder):  # noqa: PTH112
-        missing.append(folder)
-        folder = os.path.dirname(folder)  # noqa: PTH120
-    for path in reversed(missing):
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103
-        _sync_folder(os.path.dirname(path))  # noqa: PTH120
+class _Folders:
+    """Folders with names that are not durable yet: synced together, as each takes as long as a small file."""
+
+    def __init__(self) -> None:
+        self._changed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def changed(self, folder: str) -> None:
+        """Note that a folder has a new name."""
+        with self._lock:
+            self._changed.add(folder)
+            full = len(self._changed) >= _MOST_FOLDERS
+        if full:
+            self.sync()
+
+    def make(self, folder: str) -> None:
+        """Make a folder and those above it."""
+        missing = []
+        while not os.path.isdir(folder):  # noqa: PTH112
+            missing.append(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+        for path in reversed(missing):
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103
+            self.changed(os.path.dirname(path))  # noqa: PTH120
+
+    def sync(self) -> None:
+        """Make all names durable."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            for folder in changed:
+                with suppress(FileNotFoundError):  # taken away again since
+                    _sync_folder(folder)
 
 
 def _sync_folder(folder: str) -> None:

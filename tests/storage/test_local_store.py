@@ -17,6 +17,7 @@ from mlflow_archive.errors import (
     NotFoundError,
     UnavailableError,
 )
+from mlflow_archive.storage import local_store
 from mlflow_archive.storage.local_store import LocalStore
 from tests.storage.conformance import StoreTests, race, write
 
@@ -244,10 +245,23 @@ def test_the_file_and_its_folders_are_synced(store, monkeypatch, tmp_path):
 
     monkeypatch.setattr(os, "fsync", record)
     write(store, "a/b/key", b"x")
+    write(store, "a/b/other", b"x")
+    assert len(synced) == 2
+    assert all(name.endswith(".part") for name in synced)
+    store.create("commit", b"x")
     root = str(tmp_path / "root")
-    assert synced[:3] == [str(tmp_path), root, f"{root}/a"]
-    assert synced[3].endswith(".part")
-    assert synced[4] == f"{root}/a/b"
+    assert synced[2].endswith(".part")
+    assert sorted(synced[3:7]) == [str(tmp_path), root, f"{root}/a", f"{root}/a/b"]
+
+
+def test_what_an_earlier_process_wrote_is_synced_by_the_commit(store, monkeypatch, tmp_path):
+    write(store, "a/b/key", b"x")
+    synced = []
+    monkeypatch.setattr(local_store, "_sync_folder", synced.append)
+    later = LocalStore(tmp_path / "root")
+    later.sweep()
+    later.create("commit", b"x")
+    assert f"{tmp_path}/root/a/b" in synced
 
 
 def test_a_file_where_a_folder_must_be(store):
