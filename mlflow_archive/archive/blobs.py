@@ -81,7 +81,7 @@ class BlobCopier:
             attempt += 1
 
     def _stream(self, path: str, blob: Blob) -> Descriptor:
-        with self._store.write(path) as target, closing(_chunks(blob)) as chunks:
+        with self._store.write(path, size_bytes=blob.size_bytes) as target, closing(_chunks(blob)) as chunks:
             writer = HashingWriter(target)
             for chunk in chunks:
                 writer.write(chunk)

@@ -31,7 +31,7 @@ def read_marker(store: Store) -> Marker:
     Raises:
         NotFoundError: There is none.
         IntegrityError: It is not a marker of this format (E001, E002, E015).
-        UnsupportedError: A greater major version (E002), a feature or a container this version does not know (E004).
+        UnsupportedError: A greater major version (E002), a feature this version does not know (E004).
     """
     return _read_marker(store)[0]
 
@@ -50,12 +50,6 @@ def _read_marker(store: Store) -> tuple[Marker, bytes]:
                 "have; use a newer mlflow-archive (E004).",
                 code="feature",
             )
-    if marker.container != "tree":
-        raise UnsupportedError(
-            f"The archive at {store.url} is kept as {marker.container}, which this version cannot read; use a newer "
-            "mlflow-archive (E004).",
-            code="feature",
-        )
     return marker, data
 
 
@@ -124,7 +118,7 @@ def _begin(store: Store) -> Marker:
         raise ConflictError(
             f"{store.url} is not empty and holds no archive (there is {found.key}): choose an empty place."
         )
-    marker = Marker(format=FORMAT, spec_version=SPEC_VERSION, archive_id=str(uuid.uuid4()), container="tree")
+    marker = Marker(format=FORMAT, spec_version=SPEC_VERSION, archive_id=str(uuid.uuid4()))
     try:
         store.create(MARKER, marker.to_bytes())
     except ConflictError as error:

@@ -156,7 +156,7 @@ class ArchiveWriter:
         )
         data = manifest.to_bytes()
         try:
-            self._store.create(MANIFEST, data)
+            self._store.commit(MANIFEST, data)
         except ConflictError as error:
             raise self._beaten() from error
         self.manifest = manifest

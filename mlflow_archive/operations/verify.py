@@ -223,9 +223,7 @@ class _Root:
             unknown |= set(marker.features.read) - READ_FEATURES
         for feature in sorted(unknown):
             self._add("E004", MARKER, f"the feature {feature[:80]!r} is not known to this tool")
-        if marker.container != "tree":
-            self._add("E004", MARKER, f"the container {marker.container!r} is not known to this tool")
-        return bool(unknown) or marker.container != "tree"
+        return bool(unknown)
 
     def _manifest(self, manifest: Manifest, marker: Marker | None) -> None:
         if manifest.format != FORMAT:

@@ -26,7 +26,6 @@ class Marker(Document):
     """``<major>.<minor>`` (E002: greater major is refused)."""
     archive_id: str
     """A random UUID, the same in the manifest (E003)."""
-    container: Literal["tree", "tarball", "volumes"]
     features: Features = Features()
 
 

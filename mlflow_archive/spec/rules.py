@@ -36,7 +36,7 @@ _TABLE: tuple[tuple[str, Level, str], ...] = (
     ("E001", "complete", "`mlflow-archive.json` exists, and the `format` of marker and manifest is `mlflow-archive`."),
     ("E002", "complete", "`spec_version` is `<major>.<minor>`; a reader refuses a major greater than its own."),
     ("E003", "complete", "The manifest has the marker's `archive_id` and `spec_version`."),
-    ("E004", "complete", "A reader refuses a feature, for its operation, and a container that it does not know."),
+    ("E004", "complete", "A reader refuses a feature that it does not know, for its operation."),
     ("E005", "complete", "`manifest.json` exists; without it there is no archive, only an interrupted backup."),
     ("E006", "complete", "`files` of the manifest names the marker."),
     # JSON.

@@ -39,7 +39,7 @@ class FsspecStore(Store):
         self._root = root.rstrip("/")
 
     @contextmanager
-    def write(self, key: str) -> Iterator[ByteWriter]:
+    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:  # noqa: ARG002
         """Write one object; see `Store.write`."""
         place = self._place(key)
         with translated(self.url, key, writing=True):

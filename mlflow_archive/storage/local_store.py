@@ -48,7 +48,7 @@ class LocalStore(Store):
         self._folders = _Folders()
 
     @contextmanager
-    def write(self, key: str) -> Iterator[ByteWriter]:
+    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:  # noqa: ARG002
         """Write one object; see `Store.write`."""
         place = self._place(key)
         part = _Part(self, key, place, self._folders)

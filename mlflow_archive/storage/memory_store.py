@@ -27,7 +27,7 @@ class MemoryStore(Store):
         self._root = f"/{root.strip('/')}".rstrip("/")
 
     @contextmanager
-    def write(self, key: str) -> Iterator[ByteWriter]:
+    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:  # noqa: ARG002
         """Write one object; it is held apart until it is complete."""
         place = self._place(key)
         buffer = _Buffer()

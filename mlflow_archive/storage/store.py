@@ -4,7 +4,8 @@ A key is a relative POSIX path (spec/v1/archive.md, "Paths"). What the specifica
 what each implementation is held to by ``tests/storage/conformance.py``:
 
 * an object is visible only when it is complete: after an exception, a kill or a lost connection in the middle
-  of a write there is nothing under the key, or what was there before;
+  of a write there is nothing under the key, or what was there before; a store that packs many objects into few may
+  show them later, at the latest by `commit`, but reads of its own give them at once or raise `NotFoundError`;
 * `create` lets exactly one of several writers win, where the backend can;
 * a read gives what the last completed write gave, never a cached size or listing;
 * listing is complete and in no particular order.
@@ -48,10 +49,15 @@ class Store(ABC):
     url: str
 
     @abstractmethod
-    def write(self, key: str) -> AbstractContextManager[ByteWriter]:
+    def write(self, key: str, *, size_bytes: int | None = None) -> AbstractContextManager[ByteWriter]:
         """Write one object, replacing what is there.
 
         The object becomes visible when the context is left without an exception; with one, it never does.
+
+        Args:
+            key: Where.
+            size_bytes: The size that the caller expects, if it has an idea. A store may use it to choose how it
+                writes; bytes of another number are written all the same.
         """
 
     @abstractmethod
@@ -61,6 +67,17 @@ class Store(ABC):
         Raises:
             ConflictError: There is one already.
         """
+
+    def commit(self, key: str, data: bytes) -> None:
+        """Write the last object as `create` does, and make everything visible that was written before it.
+
+        Stores that show each object as it is written have nothing to add to `create`; one that packs all into one
+        object shows it now. Nothing may be written afterwards.
+
+        Raises:
+            ConflictError: There is one already, or something else is where this store's bytes are to be.
+        """
+        self.create(key, data)
 
     @abstractmethod
     def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:

@@ -76,7 +76,6 @@ class Builder:
                 "format": "mlflow-archive",
                 "spec_version": "1.0",
                 "archive_id": ARCHIVE_ID,
-                "container": "tree",
                 "features": {"read": [], "verify": []},
             },
         )

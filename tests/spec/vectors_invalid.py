@@ -28,7 +28,6 @@ def _whole() -> list[Case]:
         ("E003-identity", "Marker and manifest are of two archives.", _at("manifest", archive_id="other")),
         ("E004-read-feature", "A feature that reading needs.", _feature("read")),
         ("E004-verify-feature", "A feature that verifying needs.", _feature("verify")),
-        ("E004-container", "A container of a later version.", _at("marker", container="volumes")),
         ("E005-not-committed", "An interrupted backup.", small().on("files", _without("manifest.json"))),
         ("E006-marker-not-named", "The manifest does not name the marker.", _at("manifest", files=[])),
     ]
