@@ -44,8 +44,12 @@ class Packing:
     max_bytes_per_second: float | None = None
 
 
-def begin_container(  # noqa: ARG001 - volumes will need the threads
-    url: str, packing: Packing, *, storage_options: Mapping[str, object] | None = None, parallelism: int = 8
+def begin_container(
+    url: str,
+    packing: Packing,
+    *,
+    storage_options: Mapping[str, object] | None = None,
+    parallelism: int = 8,  # noqa: ARG001
 ) -> Store:
     """Return the store for a new archive, or for one that is to be gone on with; nothing is written yet.
 

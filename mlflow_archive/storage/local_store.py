@@ -241,10 +241,10 @@ class _Part:
         except FileNotFoundError:
             self._folders.make(self._folder)
             descriptor = os.open(path, _WRITE, 0o666)
-        if sys.platform != "win32":
-            with suppress(OSError):  # a file system without locks still has atomic renames
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return path, descriptor
+        if _hold(descriptor):
+            return path, descriptor
+        os.close(descriptor)
+        return self._begin()
 
     def _finish(self) -> None:
         os.fsync(self._descriptor)
@@ -319,6 +319,19 @@ def _sync_folder(folder: str) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _hold(descriptor: int) -> bool:
+    """Lock a new unfinished file; False if a sweep was quicker and takes it away."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks still has atomic renames
+        return True
+    return os.fstat(descriptor).st_nlink > 0
 
 
 def _remove_abandoned(path: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from mlflow.entities import (
     Dataset,
@@ -184,8 +186,11 @@ WRONG = [
 
 def as_entity(record):
     info = record.info
+    # MLflow 2 wants the id by its old name as well.
+    old_name = {"run_uuid": info.run_id} if "run_uuid" in inspect.signature(RunInfo).parameters else {}
     return Run(
         RunInfo(
+            **old_name,
             run_id=info.run_id,
             experiment_id=info.experiment_id,
             user_id=info.user_id,

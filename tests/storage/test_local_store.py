@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -279,3 +280,18 @@ def test_create_without_links_sees_one_winner_and_leaves_no_claim(store, monkeyp
     for round in range(20):
         assert len(race(store, f"key{round}", 6)) == 1
     assert len(list((tmp_path / "root").iterdir())) == 20
+
+
+def test_a_sweep_between_the_birth_of_a_file_and_its_lock_takes_nothing_away(store, monkeypatch):
+    real, swept = fcntl.flock, []
+
+    def late(descriptor, operation):
+        if not swept:
+            swept.append(None)
+            swept[0] = store.sweep()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write(store, "key", b"x")
+    assert swept == [1]
+    assert store.read_all("key", limit_bytes=1) == b"x"
