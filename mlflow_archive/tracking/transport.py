@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import requests
 from tenacity import RetryCallState, Retrying
@@ -20,6 +21,15 @@ from urllib3.exceptions import NewConnectionError
 from mlflow_archive.errors import UNREACHABLE, MlflowArchiveError, UnavailableError
 from mlflow_archive.tracking.answers import error_of, is_broken_by_design
 from mlflow_archive.tracking.sending import Request, Sender
+
+_T = TypeVar("_T")
+
+#: Any server answers this at once, without asking its database.
+_PROBE = Request("GET", "/version", timeout_seconds=30.0)
+#: So much longer than for a request it is waited for a server that may be starting again: some 20 seconds in all.
+_MORE_ATTEMPTS = 2
+#: What reverse proxies (from 520 on, Cloudflare's) answer when nobody is behind them.
+_GATEWAY_STATUSES = frozenset({502, 503, 504, *range(520, 528)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class _AttemptError(Exception):
         *,
         hopeful: bool,
         unheard: bool = False,
+        doubtful: bool = False,
         pause_seconds: float | None = None,
         most_attempts: int | None = None,
     ) -> None:
@@ -60,6 +71,8 @@ class _AttemptError(Exception):
         self.hopeful = hopeful
         self.unheard = unheard
         """The server surely did nothing."""
+        self.doubtful = doubtful
+        """Perhaps there is no server: none answered, or a gateway did in its place."""
         self.pause_seconds = pause_seconds
         self.most_attempts = most_attempts
 
@@ -106,7 +119,15 @@ class Transport:
                 self._release(permit)
                 raise
 
-        response, permit = self._repeat(attempt, repeatable=repeatable, spent=spent)
+        def again(failure: _AttemptError) -> bool:
+            return failure.hopeful and (repeatable or failure.unheard) and not spent()
+
+        try:
+            response, permit = _repeated(attempt, again, self._policy)
+        except _AttemptError as failure:
+            if failure.doubtful and failure.error.code != UNREACHABLE and request.path != _PROBE.path:
+                self._require_server()
+            raise failure.error from None
         try:
             yield response
         finally:
@@ -143,37 +164,24 @@ class Transport:
             sentence = f"The MLflow server at {self._address} broke off: {reason_of(error)}."
         hopeful = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
         code = UNREACHABLE if unheard else None
-        return _AttemptError(UnavailableError(sentence, code=code), hopeful=hopeful, unheard=unheard)
+        return _AttemptError(UnavailableError(sentence, code=code), hopeful=hopeful, unheard=unheard, doubtful=True)
 
-    def _repeat(
-        self,
-        attempt: Callable[[], tuple[requests.Response, int | None]],
-        *,
-        repeatable: bool,
-        spent: Callable[[], bool],
-    ) -> tuple[requests.Response, int | None]:
-        def again(state: RetryCallState) -> bool:
-            failure = _failure(state)
-            return failure is not None and failure.hopeful and (repeatable or failure.unheard) and not spent()
+    def _require_server(self) -> None:
+        """Raise `UnavailableError` with the code `UNREACHABLE` if no server answers anything any more.
 
-        def enough(state: RetryCallState) -> bool:
-            failure = _failure(state)
-            most = failure.most_attempts if failure is not None else None
-            return state.attempt_number >= min(self._policy.attempts, most or self._policy.attempts)
-
-        retrying = Retrying(stop=enough, wait=self._pause, retry=again, sleep=self._policy.sleep, reraise=True)
+        One request that is too much for a server fails in the same way, and may bring the server down for as long as
+        it takes to start again: so this is more patient than any other request.
+        """
+        attempts = self._policy.attempts + _MORE_ATTEMPTS
+        patient = replace(self._policy, attempts=attempts, longest_retry_after_seconds=0.0)
         try:
-            return retrying(attempt)
+            _repeated(lambda: self._attempt(_PROBE), lambda failure: failure.doubtful, patient).close()
         except _AttemptError as failure:
-            raise failure.error from None
-
-    def _pause(self, state: RetryCallState) -> float:
-        policy = self._policy
-        pause: float = min(policy.first_pause_seconds * 2 ** (state.attempt_number - 1), policy.longest_pause_seconds)
-        jittered = pause * (0.5 + random.random() / 2)  # noqa: S311  (chance, not secrecy)
-        failure = _failure(state)
-        asked = failure.pause_seconds if failure is not None else None
-        return max(asked, jittered) if asked is not None else jittered
+            if failure.doubtful:
+                reason = str(failure.error).rstrip(".")
+                raise UnavailableError(
+                    f"The MLflow server at {self._address} is gone: {reason}; start it.", code=UNREACHABLE
+                ) from None
 
     def _acquire(self) -> int | None:
         """Take a place; None where this thread has one already, which keeps it from waiting for itself."""
@@ -192,6 +200,28 @@ class Transport:
         with self._lock:
             self._holders.discard(permit)
         self._permits.release()
+
+
+def _repeated(attempt: Callable[[], _T], again: Callable[[_AttemptError], bool], policy: RetryPolicy) -> _T:
+    """Return what the first attempt that succeeds returns, or raise the last `_AttemptError`."""
+
+    def hopeful(state: RetryCallState) -> bool:
+        failure = _failure(state)
+        return failure is not None and again(failure)
+
+    def enough(state: RetryCallState) -> bool:
+        failure = _failure(state)
+        most = failure.most_attempts if failure is not None else None
+        return state.attempt_number >= min(policy.attempts, most or policy.attempts)
+
+    def pause(state: RetryCallState) -> float:
+        pause: float = min(policy.first_pause_seconds * 2 ** (state.attempt_number - 1), policy.longest_pause_seconds)
+        jittered = pause * (0.5 + random.random() / 2)  # noqa: S311  (chance, not secrecy)
+        failure = _failure(state)
+        asked = failure.pause_seconds if failure is not None else None
+        return max(asked, jittered) if asked and asked <= policy.longest_retry_after_seconds else jittered
+
+    return Retrying(stop=enough, wait=pause, retry=hopeful, sleep=policy.sleep, reraise=True)(attempt)
 
 
 def check_length(response: requests.Response) -> None:
@@ -249,6 +279,7 @@ def _refusal(response: requests.Response, policy: RetryPolicy) -> _AttemptError:
         error,
         hopeful=patient and (status in (408, 429) or (status >= 500 and status != 501)),
         unheard=status in (429, 503),
+        doubtful=status in _GATEWAY_STATUSES,
         pause_seconds=asked,
         most_attempts=2 if is_broken_by_design(response) else None,
     )

@@ -65,6 +65,8 @@ class FaultServer:
         self.under_way = 0
         self.most_under_way = 0
         self.answer: Callable[[Asked], Answer] = lambda asked: self.queue.pop(0) if self.queue else Answer()
+        self.gateway: list[Answer] = []
+        """What comes in place of the server's answers to ``/version``; the last one for ever."""
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
@@ -80,6 +82,8 @@ class FaultServer:
 
     def decide(self, asked: Asked) -> Answer:
         with self._lock:
+            if asked.target == "/version" and self.gateway:
+                return self.gateway.pop(0) if len(self.gateway) > 1 else self.gateway[0]
             if asked.target == "/version" and self.version:
                 return Answer(200, self.version.encode(), {"Content-Type": "text/html; charset=utf-8"})
             self.asked.append(asked)

@@ -222,6 +222,30 @@ def test_nobody_there(clock: Clock) -> None:
     assert len(clock.pauses) == 4
 
 
+@pytest.mark.parametrize(
+    "dead", [Answer(502), Answer(504), Answer(503), Answer(521), Answer(503, headers={"Retry-After": "3600"}), RESET]
+)
+def test_a_gateway_without_a_server_behind_it(
+    client: HttpClient, server: FaultServer, clock: Clock, dead: Answer
+) -> None:
+    server.queue, server.gateway = [dead] * 9, [dead]
+    with pytest.raises(UnavailableError, match=r"^The MLflow server at \S+ is gone: .*; start it\.$") as caught:
+        client.call("GET", PATH)
+    assert caught.value.code == UNREACHABLE
+    assert sum(clock.pauses) < 60
+
+
+@pytest.mark.parametrize("fault", [Answer(502), Answer(504), Answer(503), RESET])
+def test_a_request_that_brings_the_server_down_for_a_moment_fails_alone(
+    client: HttpClient, server: FaultServer, fault: Answer
+) -> None:
+    server.queue, server.gateway = [fault] * 5, [Answer(502), Answer(502), Answer(502), Answer(200, b"3.17.2")]
+    with pytest.raises(UnavailableError) as caught:
+        client.call("GET", PATH)
+    assert caught.value.code == "unavailable"
+    assert client.call("GET", PATH) == {}
+
+
 def test_something_else_there() -> None:
     with FaultServer(version="") as server, pytest.raises(UsageError, match="not an MLflow server"):
         HttpClient.at(server.uri)
