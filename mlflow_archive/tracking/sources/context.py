@@ -12,7 +12,7 @@ from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
-from mlflow_archive.stream import Blob, Item, ObjectKey
+from mlflow_archive.stream import Blob, Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactAccess, ArtifactFault, ArtifactOwner
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.metrics import HistoryReader
@@ -178,6 +178,15 @@ def experiment_ref(row: JSONObject) -> ExperimentRef:
 def lost(key: ObjectKey, error: MlflowArchiveError, *, path: str | None = None) -> Loss:
     """Return the loss of an object, or of a part of it, to an error."""
     return key.lost(error.code, str(error), path=path, retryable=error.retryable)
+
+
+def unreadable(key: ObjectKey, error: MlflowArchiveError) -> Item:
+    """Return an object that its listing shows wrongly: loading it raises the error, so that it alone is lost."""
+
+    def load() -> Content:
+        raise error
+
+    return Item(key, load)
 
 
 def _opener(

@@ -19,7 +19,7 @@ from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.capabilities import DELETED_LOGGED_MODELS
 from mlflow_archive.tracking.paging import each_once, integer, mapping, member, number, objects, pages, text, without
-from mlflow_archive.tracking.sources.context import ExperimentRef, Reading, lost
+from mlflow_archive.tracking.sources.context import ExperimentRef, Reading, lost, unreadable
 
 _SEARCH = "/api/2.0/mlflow/logged-models/search"
 _PAGE = 500
@@ -110,10 +110,16 @@ def _by_id(reading: Reading, workspace: str | None, model_id: str) -> JSONObject
 
 def _item(reading: Reading, workspace: str | None, row: JSONObject, selection: Selection) -> Iterator[Item]:
     info = member(row, "info")
-    wanted = selection.wants_logged_model_id(_id(row))
-    if wanted and selection.wants_time(integer(info.get("creation_timestamp_ms"))):
-        experiment_id, name = text(info.get("experiment_id")), text(info.get("name"))
-        key = ObjectKey(Kind.LOGGED_MODEL, _id(row), experiment_id, workspace, name)
+    if not selection.wants_logged_model_id(_id(row)):
+        return
+    experiment_id, name = text(info.get("experiment_id")), text(info.get("name"))
+    key = ObjectKey(Kind.LOGGED_MODEL, _id(row), experiment_id, workspace, name)
+    try:
+        in_time = selection.wants_time(integer(info.get("creation_timestamp_ms")))
+    except MlflowArchiveError as error:
+        yield unreadable(key, error)
+        return
+    if in_time:
         yield Item(key, partial(_load, reading, key, row, selection.artifacts))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import MlflowArchiveError, UsageError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.run import RunRecord
@@ -13,7 +13,7 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.paging import each_once, integer, mapping, member, number, objects, pages, text, without
-from mlflow_archive.tracking.sources.context import ExperimentRef, Reading
+from mlflow_archive.tracking.sources.context import ExperimentRef, Reading, unreadable
 from mlflow_archive.tracking.sources.histories import Batch, batch_size, metrics_part
 
 _PAGE = 1000
@@ -29,6 +29,9 @@ def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, sel
     """
     following: tuple[Batch, list[RunRecord]] | None = None
     for runs in _groups(reading, workspace, experiment, selection):
+        if isinstance(runs, Item):
+            yield runs
+            continue
         batch = Batch(reading, workspace, runs)
         if reading.points.room:
             batch.start()
@@ -41,12 +44,17 @@ def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, sel
 
 def _groups(
     reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
-) -> Iterator[list[RunRecord]]:
-    """Yield the wanted runs in groups whose histories are read together."""
+) -> Iterator[list[RunRecord] | Item]:
+    """Yield the wanted runs in groups whose histories are read together; a run that is not understood alone."""
     group: list[RunRecord] = []
     for row in _rows(reading, workspace, experiment, selection):
-        run = run_record(row)
-        if not selection.wants_run_id(run.info.run_id):
+        run_id = text(member(row, "info").get("run_id"))
+        if not selection.wants_run_id(run_id):
+            continue
+        try:
+            run = run_record(row)
+        except MlflowArchiveError as error:
+            yield unreadable(ObjectKey(Kind.RUN, run_id, experiment.id, workspace), error)
             continue
         reading.name_models(workspace, experiment.id, [text(output.get("model_id")) for output in run.model_outputs])
         reading.remember_run(workspace, run.info.run_id)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import partial
 
+from mlflow_archive.errors import IntegrityError, MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
@@ -22,7 +23,7 @@ from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.capabilities import TRACE_LINKS, TRACES_V3
 from mlflow_archive.tracking.paging import each_once, finite, integer, mapping, objects, pages, text, without
-from mlflow_archive.tracking.sources.context import MAX_LINK_RUNS, ExperimentRef, Reading
+from mlflow_archive.tracking.sources.context import MAX_LINK_RUNS, ExperimentRef, Reading, unreadable
 from mlflow_archive.tracking.sources.spans import spans_part
 
 _PAGE = 500
@@ -36,7 +37,11 @@ def read(
     """List the wanted traces of an experiment, those in progress included."""
     links: dict[str, set[str]] | None = None
     for row in _rows(reading, workspace, experiment, selection):
-        info = row if "trace_id" in row else as_v3(row)
+        try:
+            info = row if "trace_id" in row else as_v3(row)
+        except MlflowArchiveError as error:
+            yield unreadable(ObjectKey(Kind.TRACE, text(row.get("request_id")), experiment.id, workspace), error)
+            continue
         trace_id = text(info.get("trace_id"))
         if not selection.wants_time(parse_time_ms(text(info.get("request_time")))):
             continue
@@ -49,7 +54,11 @@ def read(
 
 
 def as_v3(row: JSONObject) -> JSONObject:
-    """Return a trace info of MLflow 2.14 to 3.1 in the form of later versions."""
+    """Return a trace info of MLflow 2.14 to 3.1 in the form of later versions.
+
+    Raises:
+        IntegrityError: One of its times is none.
+    """
     metadata = mapping(row.get("request_metadata"))
     time_ms, duration_ms = integer(row.get("timestamp_ms")), integer(row.get("execution_time_ms"))
     info: JSONObject = {
@@ -65,7 +74,10 @@ def as_v3(row: JSONObject) -> JSONObject:
         "response_preview": metadata.get("mlflow.traceOutputs"),
     }
     if time_ms is not None:
-        moment = datetime.fromtimestamp(time_ms // 1000, timezone.utc)
+        try:
+            moment = datetime.fromtimestamp(time_ms // 1000, timezone.utc)
+        except (ValueError, OverflowError, OSError) as error:
+            raise IntegrityError(f"The server's answer has {time_ms} where a time in milliseconds belongs.") from error
         info["request_time"] = f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
     if duration_ms is not None and info["state"] != "IN_PROGRESS":
         info["execution_duration"] = f"{duration_ms // 1000}.{duration_ms % 1000:03d}s"

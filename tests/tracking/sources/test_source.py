@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_archive.errors import NotAuthorisedError, NotFoundError, UnavailableError, UnsupportedError, UsageError
+from mlflow_archive.errors import (
+    IntegrityError,
+    NotAuthorisedError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+    UsageError,
+)
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
@@ -243,3 +250,54 @@ def test_model_outputs_that_the_search_does_not_show_are_asked_for():
     }
     (item,) = source(answers, "3.0.1").read(Kind.RUN, Selection())
     assert item.load().record.model_outputs == ({"model_id": "m-1", "step": 3},)
+
+
+def read_with_losses(end: MlflowSource, kind: Kind) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the ids of what can be loaded, and id and error code of what cannot."""
+    good, bad = [], []
+    for item in end.read(kind, Selection()):
+        assert isinstance(item, Item)
+        try:
+            item.load()
+        except IntegrityError as error:
+            bad.append((item.key.id, error.code))
+        else:
+            good.append(item.key.id)
+    return good, bad
+
+
+def test_a_run_that_is_not_understood_is_lost_alone():
+    wrong = run("b", loss=1.0)
+    wrong["data"]["metrics"][0]["step"] = "soon"
+    nameless = run("x")
+    del nameless["info"]["run_id"]
+    rows = [run("a"), wrong, nameless, run("c")]
+    answers = {SEARCH: experiments("1"), RUNS: lambda request: {"runs": rows}}
+    good, bad = read_with_losses(source(answers), Kind.RUN)
+    assert sorted(good) == ["a", "c"]
+    assert sorted(bad) == [("", "integrity"), ("b", "integrity")]
+
+
+def test_a_logged_model_that_is_not_understood_is_lost_alone():
+    rows = [
+        {"info": {"model_id": id, "experiment_id": "1", "creation_timestamp_ms": time}}
+        for id, time in (("m-1", "1"), ("m-2", "soon"), ("m-3", "2"))
+    ]
+    answers = {
+        SEARCH: experiments("1"),
+        "GET /api/3.0/mlflow/server-info": lambda request: {},
+        "POST /api/2.0/mlflow/logged-models/search": lambda request: {"models": rows},
+    }
+    good, bad = read_with_losses(source(answers, "3.17.2"), Kind.LOGGED_MODEL)
+    assert (good, bad) == (["m-1", "m-3"], [("m-2", "integrity")])
+
+
+@pytest.mark.parametrize("time", ["soon", 10**19])
+def test_a_trace_that_is_not_understood_is_lost_alone(time):
+    rows = [
+        {"request_id": id, "experiment_id": "1", "timestamp_ms": ms, "status": "OK"}
+        for id, ms in (("tr-1", 1), ("tr-2", time), ("tr-3", 2))
+    ]
+    answers = {SEARCH: experiments("1"), "GET /api/2.0/mlflow/traces": lambda request: {"traces": rows}}
+    good, bad = read_with_losses(source(answers, "2.22.5"), Kind.TRACE)
+    assert (good, bad) == (["tr-1", "tr-3"], [("tr-2", "integrity")])
