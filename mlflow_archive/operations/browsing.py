@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from mlflow_archive.archive.reader import ArchiveReader
-from mlflow_archive.errors import IntegrityError, NotFoundError
+from mlflow_archive.errors import IntegrityError, NotFoundError, UsageError
 from mlflow_archive.operations.ends import archive_source
 from mlflow_archive.spec.canonical import decode_float
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
@@ -40,6 +41,24 @@ class MetricPoint:
     step: int
 
 
+class _Origins:
+    """Where records came from, by identity and no longer than the records live.
+
+    A record says neither its workspace nor its place in an index, and equal ones may stand in two workspaces.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Record], Item]] = {}
+
+    def keep(self, record: Record, item: Item) -> None:
+        number, known = id(record), self._known
+        known[number] = (weakref.ref(record, lambda _: known.pop(number, None)), item)
+
+    def of(self, record: Record) -> Item | None:
+        reference, item = self._known.get(id(record), (None, None))
+        return item if reference is not None and reference() is record else None
+
+
 class Archive:
     """A committed archive, open for reading. Made by `mlflow_archive.api.open`; close it, or use ``with``.
 
@@ -52,6 +71,7 @@ class Archive:
         self.url = url
         self._reader = reader
         self._stack = stack
+        self._origins = _Origins()
 
     @classmethod
     def open(cls, url: str, *, storage_options: Mapping[str, object] | None = None) -> Archive:
@@ -115,18 +135,29 @@ class Archive:
         return self._records(Kind.EVALUATION_DATASET, EvaluationDatasetRecord, None)
 
     def metrics(self, run: RunRecord) -> Iterator[MetricPoint]:
-        """Yield every logged value of a run, metric after metric."""
-        content = self._content(Kind.RUN, run.info.run_id, run.info.experiment_id)
-        for part in content.parts:
+        """Yield every logged value of a run, metric after metric.
+
+        A run that this archive gave is found at once; any other one, such as a copy, is looked for by its id.
+
+        Raises:
+            NotFoundError: There is no such run in the archive.
+        """
+        for part in self._content(run, Kind.RUN, run.info.run_id).parts:
             if part.name != "metrics":
                 continue
             for line in part.open():
                 yield from _points(line)
 
     def files(self, record: RunRecord | LoggedModelRecord | TraceRecord | RegisteredModelRecord) -> Iterator[Blob]:
-        """Yield the files of an object; what cannot be in an archive is in ``manifest.losses``."""
-        kind, id, experiment_id = _identity(record)
-        for blob in self._content(kind, id, experiment_id).blobs():
+        """Yield the files of an object; what cannot be in an archive is in ``manifest.losses``.
+
+        A record that this archive gave is found at once; any other one, such as a copy, is looked for by its id.
+
+        Raises:
+            NotFoundError: There is no such object in the archive.
+            UsageError: The record is not one that this archive gave, and several workspaces have its name.
+        """
+        for blob in self._content(record, *_identity(record)).blobs():
             if not isinstance(blob, Loss):
                 yield blob
 
@@ -143,6 +174,7 @@ class Archive:
         for item in self._items(kind, self._below(experiment) if kind in IN_EXPERIMENT else Selection()):
             record = item.load().record
             if isinstance(record, type_):
+                self._origins.keep(record, item)
                 yield record
 
     def _items(self, kind: Kind, selection: Selection) -> Iterator[Item]:
@@ -159,12 +191,19 @@ class Archive:
             raise NotFoundError(f"There is no experiment named {experiment!r} in {self.url}.")
         return Selection(experiment_ids=frozenset(ids))
 
-    def _content(self, kind: Kind, id: str, experiment_id: str | None) -> Content:
-        wish = Selection() if experiment_id is None else Selection(experiment_ids=frozenset({experiment_id}))
-        for item in self._items(kind, wish):
-            if item.key.id == id:
-                return item.load()
-        raise NotFoundError(f"There is no {kind} {id!r} in {self.url}.")
+    def _content(self, record: Record, kind: Kind, id: str) -> Content:
+        origin = self._origins.of(record)
+        if origin is not None:
+            return origin.load()
+        found = [item for item in self._items(kind, Selection()) if item.key.id == id]
+        if not found:
+            raise NotFoundError(f"There is no {kind} {id!r} in {self.url}.")
+        if len(found) > 1:
+            places = ", ".join(sorted(item.key.workspace or "default" for item in found))
+            raise UsageError(
+                f"Several workspaces have a {kind} {id!r} ({places}): give a record as this archive gave it."
+            )
+        return found[0].load()
 
 
 def _points(line: Mapping[str, object]) -> Iterator[MetricPoint]:
@@ -175,14 +214,11 @@ def _points(line: Mapping[str, object]) -> Iterator[MetricPoint]:
         yield MetricPoint(str(key), decode_float(value), int(time_ms), int(step))
 
 
-def _identity(
-    record: RunRecord | LoggedModelRecord | TraceRecord | RegisteredModelRecord,
-) -> tuple[Kind, str, str | None]:
+def _identity(record: RunRecord | LoggedModelRecord | TraceRecord | RegisteredModelRecord) -> tuple[Kind, str]:
     if isinstance(record, RunRecord):
-        return Kind.RUN, record.info.run_id, record.info.experiment_id
+        return Kind.RUN, record.info.run_id
     if isinstance(record, LoggedModelRecord):
-        return Kind.LOGGED_MODEL, record.info.model_id, record.info.experiment_id
+        return Kind.LOGGED_MODEL, record.info.model_id
     if isinstance(record, TraceRecord):
-        return Kind.TRACE, record.info.trace_id, record.experiment_id
-    kind = Kind.PROMPT if isinstance(record, PromptRecord) else Kind.REGISTERED_MODEL
-    return kind, record.name, None
+        return Kind.TRACE, record.info.trace_id
+    return Kind.PROMPT if isinstance(record, PromptRecord) else Kind.REGISTERED_MODEL, record.name
