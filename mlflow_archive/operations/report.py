@@ -30,6 +30,7 @@ class Report:
         ids: Kind word -> id at the source -> id at the target, for objects that are at the target now.
         root_digest: ``sha256`` of the archive's manifest, which pins every byte of it; None for other targets.
         dry_run: True if nothing was written: the counts are what would have been.
+        damaged: True if losses of a restore are due to damage of the archive, which `verify` tells more about.
     """
 
     verb: str
@@ -45,10 +46,13 @@ class Report:
     ids: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     root_digest: str | None = None
     dry_run: bool = False
+    damaged: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command line exits with: 3 if something was lost, else 0."""
+        """What the command line exits with: 5 if the archive is damaged, 3 if something else was lost, else 0."""
+        if self.damaged:
+            return ExitCode.INTEGRITY
         return ExitCode.LOSSES if self.losses else ExitCode.DONE
 
     @property
@@ -74,6 +78,7 @@ class Report:
             "target": self.target,
             "status": self.status,
             "dry_run": self.dry_run,
+            "damaged": self.damaged,
             "root_digest": self.root_digest,
             "size_bytes": self.size_bytes,
             "seconds": round(self.seconds, 3),

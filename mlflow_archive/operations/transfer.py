@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from threading import Event as Flag
 from threading import Lock
 
@@ -18,6 +19,7 @@ from mlflow_archive.errors import (
     FORBIDDEN,
     UNREACHABLE,
     ConflictError,
+    IntegrityError,
     MlflowArchiveError,
     NotAuthorisedError,
     NotFoundError,
@@ -105,7 +107,7 @@ def transfer(
 
 
 class _Transfer:
-    """One run of the loop; all fields but ``_stop`` belong to the calling thread."""
+    """One run of the loop; all fields but the two flags belong to the calling thread."""
 
     def __init__(
         self, source: Source, sink: Sink, selection: Selection, observer: Observer, parallelism: int, *, keep_ids: bool
@@ -116,6 +118,7 @@ class _Transfer:
         self._observer = observer if isinstance(observer, SerialisedObserver) else SerialisedObserver(observer)
         self._parallelism = max(1, parallelism)
         self._stop = Flag()
+        self._damaged = Flag()
         self._tally = _Tally(keep_ids=keep_ids)
         self._wishes = WishCheck(selection)
         self._flying: dict[Future[Outcome], Scope] = {}
@@ -139,7 +142,8 @@ class _Transfer:
         finally:
             self._tally.seconds = time.monotonic() - clock
             self._observer.notify(self._tally.finished(status))
-        return self._tally.report(verb=verb, source=origin.uri, target=target, dry_run=dry_run, notes=notes)
+        report = self._tally.report(verb=verb, source=origin.uri, target=target, dry_run=dry_run, notes=notes)
+        return replace(report, damaged=verb == "restore" and self._damaged.is_set())
 
     def _walk(self) -> None:
         kinds = self._source.kinds()
@@ -158,6 +162,8 @@ class _Transfer:
         current: Scope | None = None
         for entry in self._source.read(kind, self._selection):
             if isinstance(entry, Loss):
+                if entry.code == IntegrityError.code:
+                    self._damaged.set()
                 self._record((entry,))
                 continue
             scope = entry.key.scope
@@ -191,6 +197,9 @@ class _Transfer:
                 raise
             loss = item.key.lost(error.code, str(error), retryable=error.retryable)
             return Outcome(item.key, Status.LOST, reason=str(error), losses=(loss,))
+        finally:
+            if watched.damaged:
+                self._damaged.set()
         if outcome.status is not Status.STORED:
             return outcome
         return Outcome(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from threading import Event
 from typing import TypeVar
 
-from mlflow_archive.errors import MlflowArchiveError
+from mlflow_archive.errors import IntegrityError, MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import Blob, Content, Item, Part
@@ -42,6 +42,11 @@ class WatchedItem:
     def losses(self) -> tuple[Loss, ...]:
         """Losses that the source named so far, each once."""
         return tuple(self._losses)
+
+    @property
+    def damaged(self) -> bool:
+        """True if something of the object at the source was not what it should be."""
+        return any(isinstance(fault, IntegrityError) for fault in self._faults)
 
     def blames_source(self, error: BaseException) -> bool:
         """Tell whether an error began at the source, at whatever depth it was wrapped."""
