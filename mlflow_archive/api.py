@@ -91,7 +91,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         tracking_uri,
         dest_url,
         selection=_selection(selection, wishes),
-        parallelism=parallelism,
+        parallelism=_at_least_one(parallelism),
         resume=resume,
         dry_run=dry_run,
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
@@ -142,7 +142,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     Raises:
         UsageError: The request contradicts itself.
         NotAnArchiveError: There is no committed archive at the place.
-        IntegrityError: The archive is damaged; nothing damaged reaches the server.
+        IntegrityError: The archive cannot be read at all. If less of it is damaged, the rest is restored, and
+            ``damaged`` of the report is true; nothing damaged reaches the server.
         UnsupportedError: The archive's format is newer than this version of the tool.
         NotAuthorisedError: The server or the store refused the credentials.
         NotFoundError: The selection matches nothing.
@@ -163,7 +164,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             activate=activate,
             dry_run=dry_run,
         ),
-        parallelism=parallelism,
+        parallelism=_at_least_one(parallelism),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
         observer=observer,
@@ -213,7 +214,7 @@ def copy(  # noqa: PLR0913 - the choices of a copy
             activate=activate,
             dry_run=dry_run,
         ),
-        parallelism=parallelism,
+        parallelism=_at_least_one(parallelism),
         source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
         target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
         observer=observer,
@@ -261,6 +262,7 @@ def verify(
         Every problem found; an archive with problems is returned, not raised.
 
     Raises:
+        UsageError: ``parallelism`` is less than 1.
         NotAuthorisedError: The store refused the credentials.
         UnavailableError: The store does not answer.
     """
@@ -270,7 +272,7 @@ def verify(
     from mlflow_archive.operations.verify import verify as run
 
     with closing(archive_store(url, storage_options=storage_options)) as store:
-        return run(store, level, digest=digest, parallelism=parallelism, observer=observer)
+        return run(store, level, digest=digest, parallelism=_at_least_one(parallelism), observer=observer)
 
 
 def ls(
@@ -357,7 +359,7 @@ def diff(
         right,
         selection=_selection(selection, wishes),
         artifacts=artifacts,
-        parallelism=parallelism,
+        parallelism=_at_least_one(parallelism),
         storage_options=storage_options,
         observer=observer,
     )
@@ -376,6 +378,12 @@ def demo(directory: str | None = None, *, observer: Observer | None = None) -> D
     from mlflow_archive.operations.demo import demo as run
 
     return run(directory, observer=observer)
+
+
+def _at_least_one(parallelism: int) -> int:
+    if parallelism < 1:
+        raise UsageError(f"parallelism is {parallelism}; give a number of 1 or more.")
+    return parallelism
 
 
 def _selection(selection: Selection | None, wishes: Wishes) -> Selection:

@@ -52,6 +52,22 @@ def test_a_selection_takes_no_further_wishes(tmp_path):
         ma.backup("http://localhost:1", str(tmp_path / "x"), selection=ma.Selection(), models=["m"])
 
 
+@pytest.mark.parametrize("number", [0, -1])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda url, number: ma.backup("http://localhost:1", url, parallelism=number),
+        lambda url, number: ma.restore(url, "http://localhost:1", parallelism=number),
+        lambda url, number: ma.copy("http://localhost:1", "http://localhost:2", parallelism=number),
+        lambda url, number: ma.verify(url, parallelism=number),
+        lambda url, number: ma.diff(url, url, parallelism=number),
+    ],
+)
+def test_nothing_is_done_by_nobody(stored, call, number):
+    with pytest.raises(ma.UsageError, match=f"^parallelism is {number}; give a number of 1 or more"):
+        call(stored[0], number)
+
+
 def test_an_open_archive_gives_records_points_and_files(stored):
     url, report = stored
     with ma.open(url) as opened:

@@ -33,16 +33,13 @@ def report_failure(error: click.ClickException | MlflowArchiveError | OSError, a
     Returns:
         The exit code.
     """
-    code, message, exit_code = _classify(error)
-    problems = error.problems if isinstance(error, IntegrityError) else ()
-    described: JSONObject = {"code": code, "message": message, "exit_code": exit_code}
-    if problems:
-        described["problems"] = [{"rule": p.rule, "path": p.path, "message": p.message} for p in problems]
+    _, message, exit_code = _classify(error)
     if _asked(arguments, "--json"):
-        click.echo(json.dumps({"error": described}, indent=2, sort_keys=True))
+        click.echo(json.dumps({"error": _described(error)}, indent=2, sort_keys=True))
     if _asked(arguments, "--events"):
-        click.echo(json.dumps({"event": "error", **described}, sort_keys=True), err=True)
+        click.echo(error_event(error), err=True)
         return exit_code
+    problems = error.problems if isinstance(error, IntegrityError) else ()
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
@@ -52,6 +49,19 @@ def report_failure(error: click.ClickException | MlflowArchiveError | OSError, a
     if len(problems) > PROBLEMS_SHOWN:
         click.echo(f"  ... and {len(problems) - PROBLEMS_SHOWN} more; --json lists all.", err=True)
     return exit_code
+
+
+def error_event(error: click.ClickException | MlflowArchiveError | OSError) -> str:
+    """Return the line of JSON that is the last of the events of a command that failed."""
+    return json.dumps({"event": "error", **_described(error)}, sort_keys=True)
+
+
+def _described(error: click.ClickException | MlflowArchiveError | OSError) -> JSONObject:
+    code, message, exit_code = _classify(error)
+    described: JSONObject = {"code": code, "message": message, "exit_code": exit_code}
+    if isinstance(error, IntegrityError) and error.problems:
+        described["problems"] = [{"rule": p.rule, "path": p.path, "message": p.message} for p in error.problems]
+    return described
 
 
 def _classify(error: click.ClickException | MlflowArchiveError | OSError) -> tuple[str, str, int]:

@@ -68,6 +68,20 @@ def test_exit_5_when_a_byte_is_flipped(small_archive: Path) -> None:
     assert [problem["rule"] for problem in found["problems"]] == ["E042"]
 
 
+def test_the_events_of_a_damaged_archive_end_with_the_error(small_archive: Path) -> None:
+    next(small_archive.rglob("weights.bin")).unlink()
+
+    for flags in ((), ("--quiet",), ("--json",)):
+        result = invoke("verify", small_archive, "--events", *flags)
+
+        events = [json.loads(line) for line in result.stderr.splitlines()]
+        assert result.exit_code == ExitCode.INTEGRITY
+        assert [event["event"] for event in events].count("error") == 1
+        last = events[-1]
+        assert (last["event"], last["code"], last["exit_code"]) == ("error", "integrity", ExitCode.INTEGRITY)
+        assert [problem["rule"] for problem in last["problems"]] == ["E040"]
+
+
 @pytest.mark.parametrize("command", [["verify"], ["ls"], ["show", "x"]])
 def test_exit_6_without_an_archive(tmp_path: Path, command: list[str]) -> None:
     result = invoke(command[0], tmp_path / "nothing", *command[1:])

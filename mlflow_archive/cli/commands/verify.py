@@ -8,6 +8,7 @@ import click
 
 from mlflow_archive.cli import options, wording
 from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.failing import error_event
 from mlflow_archive.cli.output import Output
 from mlflow_archive.errors import NotAnArchiveError, UnsupportedError
 
@@ -69,7 +70,9 @@ def verify(
     output.result(report.to_json(), lambda: verdict(report, public_url(url)))
     if error is None:
         return 0
-    if not output.tells_all:
+    if output.events:
+        click.echo(error_event(error), err=True)
+    elif not output.tells_all:
         output.warn(f"Error: {error}")
     return int(error.exit_code)
 
