@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.comparison.limits import API_LIMITS
+from tests.servers import SERVER_PYTHON
 
 ABSENT = "<absent>"
 Row = dict[str, Any]
@@ -48,8 +48,8 @@ def compare_servers(
     left: str,
     right: str,
     *,
-    left_python: str = sys.executable,
-    right_python: str = sys.executable,
+    left_python: str = SERVER_PYTHON,
+    right_python: str = SERVER_PYTHON,
     limits: Mapping[str, str] = API_LIMITS,
     without: Container[str] = (),
 ) -> list[Difference]:
@@ -78,7 +78,7 @@ def compare_servers(
     return list(_compare(left_rows, right_rows, limits))
 
 
-def dump(uri: str, target: Path, python: str = sys.executable) -> list[Row]:
+def dump(uri: str, target: Path, python: str = SERVER_PYTHON) -> list[Row]:
     """Read everything of a server in a child process; see `tests.comparison.dump`."""
     command = [python, str(Path(__file__).with_name("dump.py")), uri, str(target)]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHONPATH"))}

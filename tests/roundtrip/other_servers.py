@@ -17,6 +17,7 @@ from tests.comparison import NOT_RESTORED, compare_servers, describe
 from tests.conftest import StartServer
 from tests.roundtrip.journey import assert_only_places_out_of_reach, assert_sound
 from tests.seeding import seed_server
+from tests.servers import SERVER_PYTHON
 
 #: Version -> what its wheels need besides, to run today.
 VERSIONS = {
@@ -57,6 +58,6 @@ def test_an_older_server_arrives_whole(python: str, version: str, start_server: 
     target = start_server()
     api.restore(str(archive), target.uri)
     # The newest client asks a server without prompts for models that are none, and gets none.
-    reader = python if version == "2.9.2" else sys.executable
+    reader = python if version == "2.9.2" else SERVER_PYTHON
     differences = compare_servers(source.uri, target.uri, left_python=reader, without=NOT_RESTORED)
     assert not differences, describe(differences)

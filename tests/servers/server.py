@@ -18,6 +18,9 @@ from tests.servers.database import EmptyDatabases
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 10.0
+#: The Python whose MLflow serves, fills servers and compares them: the running one, unless the suite runs with an older
+#: MLflow installed. The package then meets the newest server with that older MLflow on its own side.
+SERVER_PYTHON = os.environ.get("TEST_SERVER_PYTHON") or sys.executable
 #: Runs a command, and ends its whole process group when standard input closes: when whoever started it is gone,
 #: however that came.
 WITH_ITS_STARTER = 'exec 3<&0; { read -r _ <&3; kill -s KILL -- -$$; } & exec 3<&-; "$@" </dev/null'
@@ -41,7 +44,7 @@ class MlflowServer:
 
     Args:
         directory: Where database, artifacts and log are; may hold those of an earlier server.
-        python: The Python whose MLflow serves; the running one by default.
+        python: The Python whose MLflow serves.
         serve_artifacts: True: clients reach artifacts through the server (``mlflow-artifacts:``).
             False: they reach the local directory themselves.
         databases: Gives the empty database if ``directory`` has none; without it the server makes its own, slowly.
@@ -53,7 +56,7 @@ class MlflowServer:
         self,
         directory: Path,
         *,
-        python: str = sys.executable,
+        python: str = SERVER_PYTHON,
         serve_artifacts: bool = True,
         databases: EmptyDatabases | None = None,
         env: dict[str, str] | None = None,
