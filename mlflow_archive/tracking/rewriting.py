@@ -21,6 +21,9 @@ TRACE_METADATA_WITH_IDS = frozenset({"mlflow.sourceRun", "mlflow.modelId", "mlfl
 PROMPT_EXPERIMENTS = "_mlflow_experiment_ids"
 #: The tag of a logged model that lists the registered versions made from it, as JSON.
 MODEL_VERSIONS = "mlflow.modelVersions"
+#: Begins the source of a model version that was restored without its files, whose place the registry refused: a scheme
+#: of our own, which every registry keeps and nothing can mistake for files.
+NO_PLACE = "mlflow-archive:/"
 
 _ID = re.compile(r"(?<![0-9A-Za-z])(m-[0-9a-f]{32}|[0-9a-f]{32})(?![0-9A-Za-z])")
 _REGISTRY_URI = re.compile(r"models:/(?!m-[0-9a-f]{32})([^/@]+)([/@].+)")

@@ -15,7 +15,7 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.registered_model import ModelVersion
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.artifacts import ArtifactOwner
-from mlflow_archive.tracking.rewriting import owner_in, rewrite_location, rewrite_run_link
+from mlflow_archive.tracking.rewriting import NO_PLACE, owner_in, rewrite_location, rewrite_run_link
 from mlflow_archive.tracking.sinks.context import (
     SinkContext,
     attempt,
@@ -244,8 +244,7 @@ class Versions:
                 raise
             refusal = error
         place.tags[provenance.SOURCE_LOCATION] = version.source or ""
-        # A scheme of its own: the registry keeps it and nothing can mistake it for files.
-        place.source, place.model_id = f"mlflow-archive:/{self._name}/{version.version}".replace("//", "/"), None
+        place.source, place.model_id = f"{NO_PLACE}{self._name}/{version.version}".replace("//", "/"), None
         reason = (
             f"The target refuses the source of version {version.version} ({refusal}); it is kept without its files."
         )
@@ -270,7 +269,7 @@ class Versions:
 
     def _filler(self) -> JSONObject:
         """Return the body of a version that only uses up a number."""
-        body: JSONObject = {"name": self._name, "source": "mlflow-archive:/gap"}
+        body: JSONObject = {"name": self._name, "source": f"{NO_PLACE}gap"}
         tags = {provenance.GAP: "true"}
         if self._key.kind is Kind.PROMPT:
             body["source"] = "dummy-source"

@@ -20,6 +20,7 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Blob, Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.paging import each_once, integer, mapping, objects, pages, text, without
+from mlflow_archive.tracking.rewriting import NO_PLACE
 from mlflow_archive.tracking.sources.context import ARTIFACTS, Reading
 
 _MODELS = "/api/2.0/mlflow/registered-models/search"
@@ -156,7 +157,8 @@ def _blobs(reading: Reading, key: ObjectKey, record: RegisteredModelRecord) -> I
 
 
 def _is_elsewhere(version: ModelVersion) -> bool:
-    if (version.storage_location or "").startswith(("runs:", "models:")):
+    # A version with no place was restored without its files, and the loss was told then.
+    if (version.storage_location or "").startswith(("runs:", "models:", NO_PLACE)):
         return True
     places = (version.storage_location or "").split("/")
     if any(place.startswith("m-") and len(place) == 34 for place in places):

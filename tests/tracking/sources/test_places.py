@@ -15,9 +15,10 @@ RUN, MODEL = "a" * 32, "m-" + "b" * 32
         (f"/data/artifacts/1/{RUN}/artifacts/model", True),
         (f"/data/artifacts/1/models/{MODEL}/artifacts", True),
         (f"models:/{MODEL}", True),
+        ("mlflow-archive:/flower/1", True),
         ("/data/artifacts/model", False),
         ("s3://bucket/artifacts/model", False),
     ],
 )
-def test_files_of_a_run_or_a_logged_model_are_not_read_twice(location: str, elsewhere: bool) -> None:
+def test_only_files_of_a_versions_own_are_read_with_it(location: str, elsewhere: bool) -> None:
     assert _is_elsewhere(ModelVersion(version=1, storage_location=location)) is elsewhere
