@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 from mlflow_archive.spec.version import TOOL_VERSION
 
 if TYPE_CHECKING:
-    from mlflow_archive.api import backup, copy, demo, diff, ls, open, restore, show, verify  # noqa: A004
+    from mlflow_archive.api import (  # noqa: A004
+        backup,
+        copy,
+        demo,
+        diff,
+        doctor,
+        ls,
+        open,
+        repack,
+        restore,
+        show,
+        verify,
+    )
     from mlflow_archive.errors import (
         ConflictError,
         ExitCode,
@@ -50,9 +62,11 @@ __all__ = [
     "copy",
     "demo",
     "diff",
+    "doctor",
     "ls",
     "make_selection",
     "open",
+    "repack",
     "restore",
     "show",
     "verify",
@@ -64,7 +78,8 @@ _HOMES = {
     "Selection": "mlflow_archive.spec.selection",
     "make_selection": "mlflow_archive.operations.selecting",
     **dict.fromkeys(
-        ("backup", "copy", "demo", "diff", "ls", "open", "restore", "show", "verify"), "mlflow_archive.api"
+        ("backup", "copy", "demo", "diff", "doctor", "ls", "open", "repack", "restore", "show", "verify"),
+        "mlflow_archive.api",
     ),
 }
 

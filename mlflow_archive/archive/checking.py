@@ -199,6 +199,8 @@ class Checker:
         self.store = store
         self.inventory = inventory
         self.findings = findings
+        self.abandoned = threading.Event()
+        """Set when nobody waits for a result any more: long files are not read to their end."""
         self._canonical = canonical
 
     def place(
@@ -254,8 +256,13 @@ class Checker:
             for chunk in self.store.read(descriptor.path):
                 digest.update(chunk)
                 size += len(chunk)
+                if self.abandoned.is_set():
+                    return
         except NotFoundError:
             self.findings.add("E040", descriptor.path, "this file is missing")
+            return
+        except IntegrityError as error:
+            self.findings.add_all(problems_of(error, descriptor.path))
             return
         self.bytes_match(descriptor, Streamed(digest.hexdigest(), size))
 
@@ -266,7 +273,7 @@ class Checker:
         except NotFoundError:
             self.findings.add("E040", path, "this file is missing")
         except IntegrityError as error:
-            self.findings.add_all(error.problems or (Problem("E010", path, str(error)),))
+            self.findings.add_all(problems_of(error, path))
         return None
 
     def document(self, type_: type[_D], descriptor: Descriptor) -> _D | None:
@@ -302,7 +309,7 @@ class Checker:
         except NotFoundError:
             findings.add("E040", reader.path, "this file is missing")
         except IntegrityError as error:
-            findings.add_all(error.problems)
+            findings.add_all(problems_of(error, reader.path))
 
     def part(self, part: PartEntry) -> None:
         """Read a part, line by line: its digest, its form, its lines and rows."""
@@ -341,6 +348,11 @@ class Checker:
             found.add("E010", path, "the last line does not end with a newline")
         elif self._canonical and (line_bytes(value) if line else document_bytes(value)) != data:
             found.add("W003", path, "the bytes are not the canonical form of this JSON")
+
+
+def problems_of(error: IntegrityError, path: str) -> tuple[Problem, ...]:
+    """Return the violated rules of an error about a file, at least one."""
+    return error.problems or (Problem("E042", path, str(error)),)
 
 
 def metrics_fault(line: JSONObject, last_key: str) -> str | None:

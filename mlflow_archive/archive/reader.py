@@ -155,15 +155,20 @@ class ArchiveReader:
             IntegrityError: It is missing or damaged, is of another object (E034), or names files outside the
                 object's folder (E021).
         """
+        return self.document_and_bytes(entry)[0]
+
+    def document_and_bytes(self, entry: IndexEntry) -> tuple[ObjectDocument, bytes]:
+        """Return a document as `document` does, and the bytes that it was read from."""
         path = entry.descriptor.path
-        document = ObjectDocument.from_bytes(read_document(self._store, entry.descriptor), path)
+        data = read_document(self._store, entry.descriptor)
+        document = ObjectDocument.from_bytes(data, path)
         folder = _folder(document)
         if document.id != entry.id or path != f"{folder}/{document_name(document.kind)}":
             raise broken("E034", path, f"is the document of the {document.kind} {document.id!r} and stands elsewhere")
         for descriptor in _descriptors(document):
             if not check_path(descriptor.path).startswith(f"{folder}/"):
                 raise broken("E021", path, f"names {descriptor.path}, which is not below its own folder")
-        return document
+        return document, data
 
     def blob(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
         """Open a file for reading in chunks; the digest is checked at the end, see `verified.read_chunks`."""

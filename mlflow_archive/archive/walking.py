@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from mlflow_archive.archive.checking import PARTS, Checker, Findings, LineReader
 from mlflow_archive.archive.references import REFERRED, Ids, identity_fault, missing_references
+from mlflow_archive.archive.sampling import Sampling
+from mlflow_archive.archive.tasks import run_tasks
 from mlflow_archive.errors import IntegrityError
 from mlflow_archive.events import BytesMoved, ItemFinished, Observer, SectionStarted
 from mlflow_archive.spec.descriptor import INDEX_TYPE, OBJECT_TYPE, Descriptor
@@ -24,12 +25,26 @@ LossKey = tuple[str | None, ...]
 
 @dataclass(slots=True)
 class Progress:
-    """The sums of a verification; told from one thread."""
+    """The sums of a verification; told from one thread.
+
+    Attributes:
+        objects: Documents read.
+        blobs: Files of objects that are named.
+        size_bytes: Bytes read.
+        files: Parts and blobs that are named, which a sample is taken of.
+        files_bytes: Their size.
+        hashed: Those whose bytes were read.
+        hashed_bytes: Their size.
+    """
 
     observer: Observer
     objects: int = 0
     blobs: int = 0
     size_bytes: int = 0
+    files: int = 0
+    files_bytes: int = 0
+    hashed: int = 0
+    hashed_bytes: int = 0
 
     def read(self, size_bytes: int) -> None:
         """Count bytes that were read."""
@@ -62,10 +77,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What a task leaves: bytes read, further tasks, and the object it was about."""
+    """What a task leaves: bytes read, further tasks, and the object it was about with its files."""
 
     size_bytes: int = 0
     blobs: int = 0
+    files: int = 0
+    files_bytes: int = 0
+    hashed: bool = False
     more: tuple[Callable[[], _Done], ...] = ()
     finished: ItemFinished | None = None
 
@@ -86,6 +104,7 @@ class Walk:
     level: Level
     progress: Progress
     known_losses: set[LossKey] | None
+    sampling: Sampling | None = None
     stored: Counter[Kind] = field(default_factory=Counter)
     whole: bool = True
     _ids: Ids = field(default_factory=lambda: {kind: set() for kind in REFERRED})
@@ -96,7 +115,13 @@ class Walk:
         for place in places:
             self._index(place)
         tasks = (task for place in places for task in self._objects(place))
-        _run(tasks, parallelism, self._settle, lambda: self.checker.findings.full)
+        run_tasks(
+            tasks,
+            parallelism,
+            self._settle,
+            enough=lambda: self.checker.findings.full,
+            abandon=self.checker.abandoned.set,
+        )
 
     def _placed(
         self, sections: tuple[Section, ...], parent: tuple[Place, IndexEntry] | None, path: str, found: Findings
@@ -208,7 +233,9 @@ class Walk:
             self._record(document, path)
         size = entry.descriptor.size_bytes
         finished = ItemFinished(place.kind.value, entry.id, entry.name or "", "checked", "", entry.total_bytes)
-        return _Done(size, len(document.blobs), more, finished)
+        files = [*(part.descriptor for part in document.parts), *(blob.descriptor for blob in document.blobs)]
+        files_bytes = sum(descriptor.size_bytes for descriptor in files)
+        return _Done(size, len(document.blobs), len(files), files_bytes, more=more, finished=finished)
 
     def _sums(self, document: ObjectDocument, entry: IndexEntry, path: str) -> None:
         add = self.checker.findings.add
@@ -235,13 +262,13 @@ class Walk:
                 continue
             seen.add(part.name)
             placed = checker.place(part.descriptor, path=f"{folder}/{part_name(part.name)}", media_type=media_type)
-            if placed and self.level == "valid":
+            if placed and self.level == "valid" and self._sampled(part.descriptor):
                 yield self._hashing(part.descriptor)
             elif placed and self.level == "restorable":
 
                 def read(part: PartEntry = part) -> _Done:
                     checker.part(part)
-                    return _Done(part.descriptor.size_bytes)
+                    return _Done(part.descriptor.size_bytes, hashed=True)
 
                 yield read
 
@@ -255,16 +282,19 @@ class Walk:
             last = (blob.role, blob.name)
             names.add(blob.descriptor.path, checker.findings)
             placed = checker.place(blob.descriptor, below=f"{folder}/{blob.role}")
-            if placed and self.level != "complete":
+            if placed and self.level != "complete" and self._sampled(blob.descriptor):
                 yield self._hashing(blob.descriptor)
         names.check_folders(checker.findings)
 
     def _hashing(self, descriptor: Descriptor) -> _Task:
         def hash() -> _Done:
             self.checker.hash(descriptor)
-            return _Done(descriptor.size_bytes)
+            return _Done(descriptor.size_bytes, hashed=True)
 
         return hash
+
+    def _sampled(self, descriptor: Descriptor) -> bool:
+        return self.sampling is None or self.sampling.takes(descriptor.path)
 
     def _record(self, document: ObjectDocument, path: str) -> None:
         findings = self.checker.findings
@@ -279,13 +309,20 @@ class Walk:
         for rule, message in missing_references(record, self._ids):
             findings.add(rule, path, message)
 
-    def _settle(self, done: _Done) -> None:
+    def _settle(self, done: _Done) -> tuple[_Task, ...]:
+        progress = self.progress
         if done.finished is not None:
-            self.progress.objects += 1
-            self.progress.blobs += done.blobs
-            self.progress.observer.notify(done.finished)
+            progress.objects += 1
+            progress.blobs += done.blobs
+            progress.files += done.files
+            progress.files_bytes += done.files_bytes
+            progress.observer.notify(done.finished)
+        if done.hashed:
+            progress.hashed += 1
+            progress.hashed_bytes += done.size_bytes
         if done.size_bytes:
-            self.progress.read(done.size_bytes)
+            progress.read(done.size_bytes)
+        return done.more
 
 
 def read_losses(checker: Checker, descriptor: Descriptor, codes: Counter[str]) -> set[LossKey] | None:
@@ -345,27 +382,3 @@ class _Names:
 
 def _loss_key(loss: Loss) -> LossKey:
     return (loss.kind.value, loss.id, loss.experiment_id, loss.workspace, loss.path, loss.code)
-
-
-def _run(tasks: Iterator[_Task], parallelism: int, settle: Callable[[_Done], None], enough: Callable[[], bool]) -> None:
-    """Do tasks, and those that come of them, a bounded number at a time; settle each in the calling thread."""
-    backlog: deque[_Task] = deque()
-    pending: set[Future[_Done]] = set()
-    with ThreadPoolExecutor(parallelism, thread_name_prefix="verify") as pool:
-        try:
-            while True:
-                while len(pending) < 2 * parallelism and not enough():
-                    task = backlog.popleft() if backlog else next(tasks, None)
-                    if task is None:
-                        break
-                    pending.add(pool.submit(task))
-                if not pending:
-                    return
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    done = future.result()
-                    backlog.extend(done.more)
-                    settle(done)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

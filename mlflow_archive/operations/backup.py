@@ -9,11 +9,12 @@ from dataclasses import replace
 from mlflow_archive.archive.writer import ArchiveWriter
 from mlflow_archive.events import Observer, Silence
 from mlflow_archive.operations.closure import closed_under
-from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, ArtifactPlaces, archive_store, server, server_source
+from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, ArtifactPlaces, new_store, server, server_source
 from mlflow_archive.operations.planning import PlanningSink
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
 from mlflow_archive.spec.selection import Selection
+from mlflow_archive.storage.containers import Packing
 from mlflow_archive.storage.opening import public_url
 from mlflow_archive.storage.store import Store
 from mlflow_archive.stream import Source
@@ -27,6 +28,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     parallelism: int = 8,
     resume: bool = False,
     dry_run: bool = False,
+    packing: Packing | None = None,
     artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
     storage_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
@@ -34,7 +36,11 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     """Write what the selection wants of a server into an archive; see `mlflow_archive.api.backup`."""
     with ExitStack() as stack:
         # The store first: a URL that makes no sense must not cost a connection.
-        store = stack.enter_context(closing(archive_store(dest_url, storage_options=storage_options)))
+        store = stack.enter_context(
+            closing(
+                new_store(dest_url, packing, storage_options=storage_options, parallelism=parallelism, resume=resume)
+            )
+        )
         client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=True))
         source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism))
         if dry_run:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mlflow_archive.errors import UNREACHABLE, ExitCode, MlflowArchiveError, NotAuthorisedError, UnavailableError
 from mlflow_archive.events import ItemFinished, Observer, SectionStarted, Silence
 from mlflow_archive.operations.closure import closed_under
-from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, any_source
+from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, Options, any_source
 from mlflow_archive.operations.fingerprint import (
     UNTRANSLATED,
     Fingerprint,
@@ -112,16 +112,14 @@ def diff(
     selection: Selection,
     artifacts: bool = True,
     parallelism: int = 8,
-    storage_options: Mapping[str, object] | None = None,
+    storage_options: tuple[Options, Options] = (None, None),
     observer: Observer | None = None,
 ) -> DiffReport:
-    """Compare what is at two URLs; see `mlflow_archive.api.diff`."""
+    """Compare what is at two URLs, each with its storage options; see `mlflow_archive.api.diff`."""
     with ExitStack() as stack:
         sources = [
-            stack.enter_context(
-                any_source(url, AS_THE_SERVER_SAYS, parallelism=parallelism, storage_options=storage_options)
-            )
-            for url in (left, right)
+            stack.enter_context(any_source(url, AS_THE_SERVER_SAYS, parallelism=parallelism, storage_options=options))
+            for url, options in zip((left, right), storage_options, strict=True)
         ]
         return compare(
             sources[0], sources[1], selection, artifacts=artifacts, parallelism=parallelism, observer=observer

@@ -12,21 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlflow_archive.errors import UnsupportedError
+from mlflow_archive.errors import UsageError
 from mlflow_archive.stream import Source
 
 if TYPE_CHECKING:
     from mlflow_archive.archive.reader import ArchiveReader
     from mlflow_archive.events import Observer
+    from mlflow_archive.storage.containers import Packing
     from mlflow_archive.storage.store import Store
     from mlflow_archive.tracking.client import ServerClient
     from mlflow_archive.tracking.sinks.sink import MlflowSink
     from mlflow_archive.tracking.sources.source import MlflowSource
 
+Options = Mapping[str, object] | None
+
 #: Schemes of tracking URIs; any other URL is an archive's.
 _SERVER_SCHEMES = ("http:", "https:", "databricks", "sqlite:", "postgresql", "mysql", "mssql")
-#: Names of the tarball container, which specification 1.0 only reserves.
-_TARBALL_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class ArtifactPlaces:
     """
 
     roots: Mapping[str, str] | None = None
-    storage_options: Mapping[str, object] | None = None
+    storage_options: Options = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,39 +115,87 @@ def server_sink(
         yield stack.enter_context(closing(sink))
 
 
-def archive_store(url: str, *, storage_options: Mapping[str, object] | None) -> Store:
-    """Return the store of an archive that is or will be at a URL; the caller closes it.
+def existing_store(url: str, *, storage_options: Options = None) -> Store:
+    """Return the store of an archive that is there, in whichever container; the caller closes it.
 
     Raises:
         UsageError: The URL has no meaning.
-        UnsupportedError: The place's package is not installed, or the name asks for a tarball.
+        UnsupportedError: The place's package is not installed.
+        NotAnArchiveError: A tarball is none, or was cut off.
+        IntegrityError: A table of contents is damaged, and cannot be rebuilt.
     """
-    from mlflow_archive.storage.opening import open_store
+    from mlflow_archive.storage.containers import open_container
 
-    if url.lower().endswith(_TARBALL_ENDINGS):
-        raise UnsupportedError(
-            f"{Path(url).name} asks for a tarball, which this version neither writes nor reads; "
-            "give the name of a folder."
+    return open_container(url, storage_options=storage_options)
+
+
+def new_store(
+    url: str,
+    packing: Packing | None = None,
+    *,
+    storage_options: Options = None,
+    parallelism: int = 8,
+    resume: bool = False,
+) -> Store:
+    """Return the store for an archive that is to be written; the caller closes it.
+
+    Args:
+        url: A folder, or the tarball itself.
+        packing: In which container, and how; None is what the URL's name says.
+        storage_options: For the file system behind the URL.
+        parallelism: How many threads will write.
+        resume: An interrupted backup there is to be gone on with.
+
+    Raises:
+        UsageError: The URL or the packing has no meaning, or a tarball is to be gone on with.
+        UnsupportedError: The place's package is not installed.
+    """
+    from mlflow_archive.storage.containers import TARBALL_ENDINGS, Packing, begin_container
+    from mlflow_archive.storage.opening import public_url
+
+    packing = packing or Packing()
+    container = packing.container or ("tarball" if url.lower().endswith(tuple(TARBALL_ENDINGS)) else "tree")
+    if resume and container == "tarball":
+        raise UsageError(
+            f"{public_url(url)} is one object, of which nothing is kept when its writing is interrupted, so that it "
+            "cannot be gone on with: begin again without --resume, or use the container volumes, which can."
         )
-    return open_store(url, storage_options=storage_options)
+    return begin_container(url, packing, storage_options=storage_options, parallelism=parallelism)
+
+
+def options_of_both(
+    src_url: str, dst_url: str, shared: Options, src_own: Options, dst_own: Options
+) -> tuple[Options, Options]:
+    """Return the storage options of two places: each its own, else the shared ones.
+
+    A local path takes no options, so that the shared ones are the other place's alone.
+    """
+    src_local, dst_local = _is_local(src_url), _is_local(dst_url)
+    src = src_own or (None if src_local and not dst_local else shared)
+    dst = dst_own or (None if dst_local and not src_local else shared)
+    return src, dst
+
+
+def _is_local(url: str) -> bool:
+    scheme, separator, _ = url.partition(":/")
+    # One letter is a drive of Windows.
+    return not separator or len(scheme) < 2 or "/" in scheme or scheme.lower() in ("file", "local")
 
 
 @contextmanager
-def archive_source(url: str, *, storage_options: Mapping[str, object] | None) -> Iterator[ArchiveReader]:
+def archive_source(url: str, *, storage_options: Options) -> Iterator[ArchiveReader]:
     """Open a committed archive; leaving the context closes it and its store."""
     from mlflow_archive.archive.reader import ArchiveReader
 
     with (
-        closing(archive_store(url, storage_options=storage_options)) as store,
+        closing(existing_store(url, storage_options=storage_options)) as store,
         closing(ArchiveReader.open(store)) as it,
     ):
         yield it
 
 
 @contextmanager
-def any_source(
-    url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage_options: Mapping[str, object] | None
-) -> Iterator[Source]:
+def any_source(url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage_options: Options) -> Iterator[Source]:
     """Open an archive or a server, whatever the URL is of (`is_server`)."""
     with ExitStack() as stack:
         if is_server(url):

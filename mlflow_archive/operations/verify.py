@@ -13,22 +13,55 @@ import hashlib
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
 
-from mlflow_archive.archive.checking import Checker, Findings, Inventory
+from mlflow_archive.archive.checking import Checker, Findings, Inventory, problems_of
+from mlflow_archive.archive.sampling import Sampling
 from mlflow_archive.archive.walking import LossKey, Progress, Walk, read_losses
-from mlflow_archive.errors import IntegrityError, MlflowArchiveError, NotAnArchiveError, Problem, UnsupportedError
+from mlflow_archive.errors import (
+    IntegrityError,
+    MlflowArchiveError,
+    NotAnArchiveError,
+    Problem,
+    UnsupportedError,
+    UsageError,
+)
 from mlflow_archive.events import Note, Observer, Silence, TransferFinished, TransferStarted
+from mlflow_archive.operations.ends import existing_store
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE
 from mlflow_archive.spec.layout import LOSSES, MANIFEST, MARKER
 from mlflow_archive.spec.manifest import Manifest, Marker
 from mlflow_archive.spec.rules import Level
 from mlflow_archive.spec.version import FORMAT, READ_FEATURES, SPEC_MAJOR, SPEC_VERSION, VERIFY_FEATURES
+from mlflow_archive.storage.opening import public_url
 from mlflow_archive.storage.store import Store
 
 #: Rules after which the archive is not understood any further.
 _REFUSALS = frozenset({"E002", "E004"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The share of an archive's files whose bytes were read; documents are always read.
+
+    Attributes:
+        share: What was asked for, more than 0 and at most 1.
+        seed: Chooses the files; the same seed chooses the same ones.
+        files: Files that were read.
+        files_total: Files that the archive has: metric histories, spans, dataset records, artifacts.
+        size_bytes: Size of those that were read.
+        size_bytes_total: Size of all.
+    """
+
+    share: float
+    seed: str
+    files: int
+    files_total: int
+    size_bytes: int
+    size_bytes_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +79,7 @@ class VerifyReport:
         losses: What the backup itself could not read, as the manifest says.
         root_digest: The sha256 of the manifest; empty if there is none.
         seconds: Time taken.
+        sample: What share of the files was read; None if all were, or none at level ``complete``.
     """
 
     level: Level
@@ -58,6 +92,7 @@ class VerifyReport:
     losses: int
     root_digest: str
     seconds: float
+    sample: Sample | None = None
 
     @property
     def ok(self) -> bool:
@@ -78,6 +113,7 @@ class VerifyReport:
             "losses": self.losses,
             "root_digest": self.root_digest,
             "seconds": round(self.seconds, 3),
+            "sample": asdict(self.sample) if self.sample else None,
         }
 
     def error(self) -> MlflowArchiveError | None:
@@ -100,11 +136,39 @@ def _finding(problem: Problem) -> JSONObject:
     return {"rule": problem.rule, "path": problem.path, "message": problem.message}
 
 
+def verify_at(
+    url: str,
+    level: Level,
+    *,
+    digest: str | None = None,
+    sampling: Sampling | None = None,
+    parallelism: int = 8,
+    storage_options: Mapping[str, object] | None = None,
+    observer: Observer | None = None,
+) -> VerifyReport:
+    """Check what is at a URL, in any container; see `mlflow_archive.api.verify`.
+
+    Raises:
+        NotAnArchiveError: What should be a tarball is none, or was cut off.
+    """
+    _require_level(sampling, level)
+    started = time.monotonic()
+    try:
+        store = existing_store(url, storage_options=storage_options)
+    except IntegrityError as error:
+        damage = Findings()
+        damage.add_all(problems_of(error, public_url(url).rpartition("/")[2]))
+        return _report(level, damage, Progress(observer or Silence()), "", None, None, started)
+    with closing(store):
+        return verify(store, level, digest=digest, sampling=sampling, parallelism=parallelism, observer=observer)
+
+
 def verify(
     store: Store,
     level: Level = "restorable",
     *,
     digest: str | None = None,
+    sampling: Sampling | None = None,
     parallelism: int = 8,
     observer: Observer | None = None,
 ) -> VerifyReport:
@@ -114,6 +178,7 @@ def verify(
         store: The archive's root; stays open.
         level: How deep.
         digest: The root digest it must have, with or without ``sha256:``.
+        sampling: Which parts and blobs are read, at level ``valid``; None is all.
         parallelism: How many files are read at once.
         observer: Told of progress, from the calling thread.
 
@@ -121,16 +186,52 @@ def verify(
         All findings, up to 10,000 problems; an archive with problems is returned, not raised.
 
     Raises:
+        UsageError: A sample with another level.
         NotAuthorisedError: The store refuses to be read.
         UnavailableError: The store does not answer.
     """
+    _require_level(sampling, level)
     started = time.monotonic()
     watcher = observer or Silence()
     watcher.notify(TransferStarted(verb="verify", source=store.url, target="", dry_run=False))
     findings = Findings()
-    checker = Checker(store, Inventory(store), findings, canonical=level == "restorable")
     progress = Progress(watcher)
-    root_digest, manifest = _Root(checker, level, progress).check(digest, parallelism)
+    root_digest, manifest = "", None
+    try:
+        checker = Checker(store, Inventory(store), findings, canonical=level == "restorable")
+        root_digest, manifest = _Root(checker, level, progress, sampling).check(digest, parallelism)
+    except IntegrityError as error:  # the container itself is damaged, so that not even its files can be listed
+        findings.add_all(problems_of(error, store.url.rpartition("/")[2]))
+    return _report(level, findings, progress, root_digest, manifest, sampling, started)
+
+
+def _require_level(sampling: Sampling | None, level: Level) -> None:
+    if sampling is not None and level != "valid":
+        raise UsageError(
+            f"A sample is taken at level valid, not at {level}: complete reads no files, and restorable needs all."
+        )
+
+
+def _report(
+    level: Level,
+    findings: Findings,
+    progress: Progress,
+    root_digest: str,
+    manifest: Manifest | None,
+    sampling: Sampling | None,
+    started: float,
+) -> VerifyReport:
+    watcher = progress.observer
+    sample = None
+    if sampling is not None:
+        sample = Sample(
+            share=sampling.share,
+            seed=sampling.seed,
+            files=progress.hashed,
+            files_total=progress.files,
+            size_bytes=progress.hashed_bytes,
+            size_bytes_total=progress.files_bytes,
+        )
     if findings.truncated:
         watcher.notify(Note("There are more findings than are kept; the verification ended early."))
     report = VerifyReport(
@@ -144,6 +245,7 @@ def verify(
         losses=manifest.losses.count if manifest else 0,
         root_digest=root_digest,
         seconds=time.monotonic() - started,
+        sample=sample,
     )
     watcher.notify(
         TransferFinished(
@@ -161,11 +263,12 @@ def verify(
 class _Root:
     """Checks marker, manifest and losses, and has the sections walked."""
 
-    def __init__(self, checker: Checker, level: Level, progress: Progress) -> None:
+    def __init__(self, checker: Checker, level: Level, progress: Progress, sampling: Sampling | None) -> None:
         self._checker = checker
         self._add = checker.findings.add
         self._level: Level = level
         self._progress = progress
+        self._sampling = sampling
 
     def check(self, digest: str | None, parallelism: int) -> tuple[str, Manifest | None]:
         """Check everything; return the root digest and the manifest, as far as there are any."""
@@ -189,7 +292,7 @@ class _Root:
             return root_digest, None
         self._manifest(manifest, marker)
         losses = self._losses(manifest)
-        walk = Walk(self._checker, self._level, self._progress, losses)
+        walk = Walk(self._checker, self._level, self._progress, losses, self._sampling)
         walk.sections(manifest.sections, parallelism)
         self._totals(manifest, walk)
         if not self._checker.findings.full:

@@ -1,41 +1,20 @@
-"""The library's front door: backup, restore, copy, and looking into archives.
-
-    import mlflow_archive as ma
-
-    report = ma.backup("http://mlflow:5000", "s3://bucket/backups/2026-01-31")
-    assert report.status == "complete", report.losses
-    with ma.open("s3://bucket/backups/2026-01-31") as archive:
-        for run in archive.runs(experiment="iris"):
-            print(run.info.run_name, run.params)
-
-Nothing here prints, keeps global state, or asks questions; progress goes to an observer
-(`mlflow_archive.events.Observer`). Everything raises `mlflow_archive.errors.MlflowArchiveError` and nothing else of
-its own. MLflow itself is imported only by the calls that need a server.
-
-Wishes (``experiments=``, ``models=``, ``since=`` ...) are the fields of `mlflow_archive.operations.selecting.Wishes`.
-"""
+"""Objects from one end to another: backup, restore, copy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.api.checked import at_least_one, chosen
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mlflow_archive.events import Observer
-    from mlflow_archive.operations.browsing import Archive
-    from mlflow_archive.operations.demo import DemoReport
-    from mlflow_archive.operations.diff import DiffReport
-    from mlflow_archive.operations.listing import Listing
     from mlflow_archive.operations.report import Report
     from mlflow_archive.operations.selecting import Wishes
-    from mlflow_archive.operations.verify import VerifyReport
-    from mlflow_archive.spec.canonical import JSONObject
-    from mlflow_archive.spec.rules import Level
     from mlflow_archive.spec.selection import Selection
+    from mlflow_archive.storage.containers import Compression, Container
 
 IfExists = Literal["skip", "update", "fail", "duplicate"]
 
@@ -48,6 +27,12 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     parallelism: int = 8,
     resume: bool = False,
     dry_run: bool = False,
+    container: Container | None = None,
+    compression: Compression | None = None,
+    level: int | None = None,
+    volume_bytes: int = 1 << 30,
+    buffer_bytes: int = 256 << 20,
+    max_bytes_per_second: float | None = None,
     artifact_roots: Mapping[str, str] | None = None,
     storage_options: Mapping[str, object] | None = None,
     artifact_options: Mapping[str, object] | None = None,
@@ -62,11 +47,18 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     Args:
         tracking_uri: The MLflow server or store; None is MLflow's own default (``MLFLOW_TRACKING_URI``, else the
             store in the current folder).
-        dest_url: The folder of the archive: a local path or a URL.
+        dest_url: The folder of the archive, or the name of a tarball (``.tar``, ``.tar.gz``, ``.tar.zst``): a local
+            path or a URL.
         selection: What is wanted, ready-made; excludes wishes.
         parallelism: How many objects are read at once.
-        resume: Go on with an interrupted backup at the same place.
+        resume: Go on with an interrupted backup at the same place. Not for a tarball.
         dry_run: Count what would be stored and write nothing.
+        container: ``tree``, ``tarball`` or ``volumes``; None is what the name of ``dest_url`` says.
+        compression: ``zstd``, ``gzip`` or ``none``, of a tarball or volumes; None is what the name says, else zstd.
+        level: Of the compression.
+        volume_bytes: Size at which a volume is ended and the next one begun.
+        buffer_bytes: About how much memory all uploads together may take.
+        max_bytes_per_second: Most bytes a second to the place; None is no limit.
         artifact_roots: Artifact URI prefix of the server -> where the files really are, e.g.
             ``{"mlflow-artifacts:/": "s3://bucket/root"}``, to read them directly.
         storage_options: Passed to the storage backend of ``dest_url`` (endpoint, credentials ...).
@@ -86,14 +78,23 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     """
     from mlflow_archive.operations.backup import backup as run
     from mlflow_archive.operations.ends import ArtifactPlaces
+    from mlflow_archive.storage.containers import Packing
 
     return run(
         tracking_uri,
         dest_url,
-        selection=_selection(selection, wishes),
-        parallelism=_at_least_one(parallelism),
+        selection=chosen(selection, wishes),
+        parallelism=at_least_one(parallelism),
         resume=resume,
         dry_run=dry_run,
+        packing=Packing(
+            container=container,
+            compression=compression,
+            level=level,
+            volume_bytes=volume_bytes,
+            buffer_bytes=buffer_bytes,
+            max_bytes_per_second=max_bytes_per_second,
+        ),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
         observer=observer,
@@ -156,7 +157,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     return run(
         src_url,
         tracking_uri,
-        selection=_selection(selection, wishes),
+        selection=chosen(selection, wishes),
         choices=ServerChoices(
             if_exists=if_exists,
             rename_experiments=dict(rename_experiments or {}),
@@ -164,7 +165,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             activate=activate,
             dry_run=dry_run,
         ),
-        parallelism=_at_least_one(parallelism),
+        parallelism=at_least_one(parallelism),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
         observer=observer,
@@ -206,7 +207,7 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     return run(
         source_uri,
         target_uri,
-        selection=_selection(selection, wishes),
+        selection=chosen(selection, wishes),
         choices=ServerChoices(
             if_exists=if_exists,
             rename_experiments=dict(rename_experiments or {}),
@@ -214,183 +215,8 @@ def copy(  # noqa: PLR0913 - the choices of a copy
             activate=activate,
             dry_run=dry_run,
         ),
-        parallelism=_at_least_one(parallelism),
+        parallelism=at_least_one(parallelism),
         source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
         target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
         observer=observer,
     )
-
-
-def open(url: str, *, storage_options: Mapping[str, object] | None = None) -> Archive:
-    """Open an archive to look into it. Close it, or use it in a ``with`` statement.
-
-    Args:
-        url: The archive.
-        storage_options: Passed to the storage backend.
-
-    Raises:
-        NotAnArchiveError: There is no committed archive at the place.
-        IntegrityError: Its marker or manifest is damaged.
-        UnsupportedError: Its format is newer than this version of the tool.
-    """
-    from mlflow_archive.operations.browsing import Archive
-
-    return Archive.open(url, storage_options=storage_options)
-
-
-def verify(
-    url: str,
-    *,
-    level: Level = "valid",
-    digest: str | None = None,
-    parallelism: int = 8,
-    storage_options: Mapping[str, object] | None = None,
-    observer: Observer | None = None,
-) -> VerifyReport:
-    """Check an archive against the specification.
-
-    Args:
-        url: The archive.
-        level: ``complete`` reads the documents and asks for the sizes of files, ``valid`` reads and hashes every
-            byte, ``restorable`` also understands every record and follows every reference.
-        digest: The root digest that the archive must have (``Report.root_digest`` of its backup).
-        parallelism: How many files are read at once.
-        storage_options: Passed to the storage backend.
-        observer: Told of progress.
-
-    Returns:
-        Every problem found; an archive with problems is returned, not raised.
-
-    Raises:
-        UsageError: ``parallelism`` is less than 1.
-        NotAuthorisedError: The store refused the credentials.
-        UnavailableError: The store does not answer.
-    """
-    from contextlib import closing
-
-    from mlflow_archive.operations.ends import archive_store
-    from mlflow_archive.operations.verify import verify as run
-
-    with closing(archive_store(url, storage_options=storage_options)) as store:
-        return run(store, level, digest=digest, parallelism=_at_least_one(parallelism), observer=observer)
-
-
-def ls(
-    url: str,
-    *,
-    kind: str | None = None,
-    experiment: str | None = None,
-    storage_options: Mapping[str, object] | None = None,
-) -> Listing:
-    """List what an archive holds.
-
-    Args:
-        url: The archive.
-        kind: A kind word: the objects of this kind instead of the overview.
-        experiment: Name or id: only what is below this experiment.
-        storage_options: Passed to the storage backend.
-
-    Raises:
-        NotAnArchiveError: There is no committed archive at the place.
-        NotFoundError: There is no such experiment in it.
-        UsageError: There is no such kind.
-    """
-    from mlflow_archive.operations.listing import ls as run
-
-    return run(url, kind=kind, experiment=experiment, storage_options=storage_options)
-
-
-def show(
-    url: str,
-    name: str,
-    *,
-    kind: str | None = None,
-    storage_options: Mapping[str, object] | None = None,
-) -> JSONObject:
-    """Return the whole document of one object of an archive.
-
-    Args:
-        url: The archive.
-        name: The object's id or name.
-        kind: Its kind word, where several kinds have an object of that name.
-        storage_options: Passed to the storage backend.
-
-    Raises:
-        NotAnArchiveError: There is no committed archive at the place.
-        NotFoundError: There is no such object in it.
-        UsageError: Several objects have that name; the message lists them.
-    """
-    from mlflow_archive.operations.listing import show as run
-
-    return run(url, name, kind=kind, storage_options=storage_options)
-
-
-def diff(
-    left: str,
-    right: str,
-    *,
-    selection: Selection | None = None,
-    artifacts: bool = True,
-    parallelism: int = 8,
-    storage_options: Mapping[str, object] | None = None,
-    observer: Observer | None = None,
-    **wishes: Unpack[Wishes],
-) -> DiffReport:
-    """Compare two ends, object by object: archives and servers in any combination.
-
-    Objects are matched by id, or by the tags that a restore leaves on what it makes; what no restore can set (ids,
-    times made by the server, artifact roots) is left out of the comparison, as listed in
-    `mlflow_archive.operations.ignored.IGNORED`.
-
-    Args:
-        left: An archive's URL, or a server's.
-        right: The other one.
-        selection: What of both is compared, ready-made; excludes wishes.
-        artifacts: False leaves files out of the comparison.
-        parallelism: How many objects are read at once.
-        storage_options: Passed to the storage backends.
-        observer: Told of progress.
-        **wishes: What of both is compared; nothing given is everything.
-    """
-    from mlflow_archive.operations.diff import diff as run
-
-    return run(
-        left,
-        right,
-        selection=_selection(selection, wishes),
-        artifacts=artifacts,
-        parallelism=_at_least_one(parallelism),
-        storage_options=storage_options,
-        observer=observer,
-    )
-
-
-def demo(directory: str | None = None, *, observer: Observer | None = None) -> DemoReport:
-    """Make a small MLflow store, back it up, verify, restore into a second store, and compare. Under a minute.
-
-    Args:
-        directory: Where everything is left to look at; None is a new temporary folder, which stays as well.
-        observer: Told of progress.
-
-    Raises:
-        ConflictError: The directory is not empty.
-    """
-    from mlflow_archive.operations.demo import demo as run
-
-    return run(directory, observer=observer)
-
-
-def _at_least_one(parallelism: int) -> int:
-    if parallelism < 1:
-        raise UsageError(f"parallelism is {parallelism}; give a number of 1 or more.")
-    return parallelism
-
-
-def _selection(selection: Selection | None, wishes: Wishes) -> Selection:
-    from mlflow_archive.operations.selecting import make_selection
-
-    if selection is None:
-        return make_selection(**wishes)
-    if wishes:
-        raise UsageError(f"A ready-made selection takes no further wishes; leave {', '.join(sorted(wishes))} out.")
-    return selection
