@@ -47,13 +47,15 @@ def read_document(store: Store, descriptor: Descriptor) -> bytes:
     path = check_path(descriptor.path)
     if descriptor.size_bytes > MAX_DOCUMENT_BYTES:
         raise broken("E010", path, f"is larger than {MAX_DOCUMENT_BYTES:,} bytes")
-    size = store.size_bytes(path)
-    if size is None:
-        raise broken("E040", path, "is missing")
-    if size != descriptor.size_bytes:
-        raise broken("E041", path, f"has {size:,} bytes and not {descriptor.size_bytes:,}")
+    try:
+        data = store.read_all(path, limit_bytes=descriptor.size_bytes)
+    except NotFoundError as error:
+        raise broken("E040", path, "is missing") from error
+    except IntegrityError as error:
+        if [problem.rule for problem in error.problems] != ["E010"]:
+            raise
+        raise broken("E041", path, f"is longer than the {descriptor.size_bytes:,} bytes it should have") from error
     digest = Digest()
-    data = store.read_all(path, limit_bytes=descriptor.size_bytes)
     digest.update(data)
     _require_same(descriptor, digest)
     return data

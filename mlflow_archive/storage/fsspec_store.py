@@ -13,9 +13,10 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from mlflow_archive.errors import ConflictError, NotFoundError
+from mlflow_archive.errors import NotFoundError
 from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.faults import too_large, translated
+from mlflow_archive.storage.faults import taken, too_large, translated
+from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.partial import is_partial, partial_name
 from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
 
@@ -32,21 +33,30 @@ class FsspecStore(Store):
         url: The same for people, without credentials.
     """
 
-    def __init__(self, fs: AbstractFileSystem, root: str, url: str) -> None:
+    def __init__(self, fs: AbstractFileSystem, root: str, url: str, *, check: KeyCheck = check_path) -> None:
         """See the class."""
         self.url = url
+        self._check = check
         self._fs = fs
         self._root = root.rstrip("/")
 
     @contextmanager
-    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:  # noqa: ARG002
-        """Write one object; see `Store.write`."""
+    def write(
+        self,
+        key: str,
+        *,
+        size_bytes: int | None = None,  # noqa: ARG002
+        exclusive: bool = False,
+    ) -> Iterator[ByteWriter]:
+        """Write one object; see `Store.write`. An exclusive one is checked for just before it appears."""
         place = self._place(key)
         with translated(self.url, key, writing=True):
             upload = _begin(self._fs, place)
         writer = _Writer(self.url, key, upload.file)
         try:
             yield writer
+            if exclusive:
+                self._require_free(key)
             with translated(self.url, key, writing=True):
                 upload.commit()
         except BaseException:
@@ -57,8 +67,7 @@ class FsspecStore(Store):
     def create(self, key: str, data: bytes) -> None:
         """Write an object if there is none: by the backend's own condition where fsspec passes it on."""
         place = self._place(key)
-        if self.size_bytes(key) is not None:
-            raise ConflictError(f"There is already something at {self.url.rstrip('/')}/{key}.")
+        self._require_free(key)
         with translated(self.url, key, writing=True):
             self._fs.pipe_file(place, data, mode="create")
 
@@ -80,14 +89,13 @@ class FsspecStore(Store):
                 yield bytes(chunk)
 
     def read_all(self, key: str, *, limit_bytes: int) -> bytes:
-        """Return a whole small object."""
-        size = self.size_bytes(key)
-        if size is None:
-            raise NotFoundError(f"There is no {self.url.rstrip('/')}/{key}.")
-        if size > limit_bytes:
-            raise too_large(key, limit_bytes)
+        """Return a whole small object, by one request where the file system can read a range of an unknown one."""
+        place = self._place(key)
         with translated(self.url, key):
-            return bytes(self._fs.cat_file(self._place(key)))
+            data = bytes(self._fs.cat_file(place, start=0, end=limit_bytes + 1))
+        if len(data) > limit_bytes:
+            raise too_large(key, limit_bytes)
+        return data
 
     def size_bytes(self, key: str) -> int | None:
         """Return the size of an object, None if there is none."""
@@ -120,7 +128,11 @@ class FsspecStore(Store):
         return count
 
     def _place(self, key: str) -> str:
-        return f"{self._root}/{check_path(key)}"
+        return f"{self._root}/{self._check(key)}"
+
+    def _require_free(self, key: str) -> None:
+        if self.size_bytes(key) is not None:
+            raise taken(self.url, key)
 
     def _find(self, folder: str) -> Iterator[StoredObject]:
         place = self._place(folder) if folder else self._root

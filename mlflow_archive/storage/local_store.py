@@ -17,7 +17,8 @@ from pathlib import Path
 
 from mlflow_archive.errors import ConflictError, IntegrityError, NotFoundError, Problem
 from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.faults import too_large, translated
+from mlflow_archive.storage.faults import taken, too_large, translated
+from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.partial import is_partial, partial_name
 from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
 
@@ -41,20 +42,30 @@ class LocalStore(Store):
     power cut leaves a whole object or none. Links are never followed below the root.
     """
 
-    def __init__(self, root: Path, *, url: str | None = None) -> None:
-        """Use ``root``, which need not be there; ``url`` is what people are told, by default the path."""
+    def __init__(self, root: Path, *, url: str | None = None, check: KeyCheck = check_path) -> None:
+        """Use ``root``, which need not be there, and keys that pass ``check``; people are told ``url``."""
         self.url = url or str(root)
+        self._check = check
         self._root = os.path.realpath(root)
         self._folders = _Folders()
 
     @contextmanager
-    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:  # noqa: ARG002
+    def write(
+        self,
+        key: str,
+        *,
+        size_bytes: int | None = None,  # noqa: ARG002
+        exclusive: bool = False,
+    ) -> Iterator[ByteWriter]:
         """Write one object; see `Store.write`."""
         place = self._place(key)
         part = _Part(self, key, place, self._folders)
         try:
             yield part
-            part.commit()
+            if exclusive:
+                part.commit_new()
+            else:
+                part.commit()
         finally:
             part.discard()
 
@@ -159,7 +170,7 @@ class LocalStore(Store):
 
     def _place(self, key: str) -> str:
         """Return the path of a key, having made sure that no link leads out of the root."""
-        check_path(key)
+        self._check(key)
         place = os.path.join(self._root, *key.split("/"))  # noqa: PTH118
         folder = os.path.dirname(place)  # noqa: PTH120
         if os.path.realpath(folder) != folder:
@@ -271,7 +282,7 @@ class _Part:
             os.unlink(claim)  # noqa: PTH108
 
     def _taken(self) -> ConflictError:
-        return ConflictError(f"There is already something at {self._url.rstrip('/')}/{self._key}.")
+        return taken(self._url, self._key)
 
 
 class _Folders:

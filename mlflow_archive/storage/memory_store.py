@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
-from mlflow_archive.errors import ConflictError, NotFoundError
+from mlflow_archive.errors import NotFoundError
 from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.faults import too_large
+from mlflow_archive.storage.faults import taken, too_large
+from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
 
 #: fsspec's memory is one for the whole process, and it has no lock.
@@ -20,27 +21,35 @@ _LOCK = threading.Lock()
 class MemoryStore(Store):
     """Objects are fsspec's memory files, put there when they are complete."""
 
-    def __init__(self, fs: MemoryFileSystem, root: str, url: str) -> None:
-        """Keep objects of ``fs`` below ``root``."""
+    def __init__(self, fs: MemoryFileSystem, root: str, url: str, *, check: KeyCheck = check_path) -> None:
+        """Keep objects of ``fs`` below ``root``, with keys that pass ``check``."""
         self.url = url
+        self._check = check
         self._fs = fs
         self._root = f"/{root.strip('/')}".rstrip("/")
 
     @contextmanager
-    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:  # noqa: ARG002
+    def write(
+        self,
+        key: str,
+        *,
+        size_bytes: int | None = None,  # noqa: ARG002
+        exclusive: bool = False,
+    ) -> Iterator[ByteWriter]:
         """Write one object; it is held apart until it is complete."""
         place = self._place(key)
         buffer = _Buffer()
         yield buffer
         with _LOCK:
+            if exclusive:
+                self._require_free(place, key)
             self._put(place, b"".join(buffer.chunks))
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object if there is none."""
         place = self._place(key)
         with _LOCK:
-            if place in self._fs.store:
-                raise ConflictError(f"There is already something at {self.url.rstrip('/')}/{key}.")
+            self._require_free(place, key)
             self._put(place, data)
 
     def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
@@ -83,7 +92,11 @@ class MemoryStore(Store):
         return 0
 
     def _place(self, key: str) -> str:
-        return f"{self._root}/{check_path(key)}"
+        return f"{self._root}/{self._check(key)}"
+
+    def _require_free(self, place: str, key: str) -> None:
+        if place in self._fs.store:
+            raise taken(self.url, key)
 
     def _put(self, place: str, data: bytes) -> None:
         MemoryFile(self._fs, place, data).commit()

@@ -9,24 +9,30 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from mlflow_archive.errors import UnsupportedError, UsageError
+from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.fsspec_store import FsspecStore
+from mlflow_archive.storage.keys import KeyCheck, check_raw_key
 from mlflow_archive.storage.local_store import LocalStore
 from mlflow_archive.storage.memory_store import MemoryStore
 from mlflow_archive.storage.store import Store
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/")
-#: The package that brings a protocol, where its name is another.
+#: What to install for a protocol, where it is not a package of its name.
 _PACKAGES = {
-    "s3": "s3fs>=2026",
-    "s3a": "s3fs>=2026",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-    "az": "adlfs",
-    "dbfs": "requests",
+    "s3": "mlflow-archive[s3]",
+    "s3a": "mlflow-archive[s3]",
+    "gs": "mlflow-archive[gcs]",
+    "gcs": "mlflow-archive[gcs]",
+    "abfs": "mlflow-archive[adls]",
+    "abfss": "mlflow-archive[adls]",
+    "az": "mlflow-archive[adls]",
+    "wasb": "mlflow-archive[adls]",
+    "wasbs": "mlflow-archive[adls]",
+    "adl": "mlflow-archive[adls]",
+    "dbfs": "mlflow-archive[databricks]",
     "http": "aiohttp",
     "https": "aiohttp",
     "sftp": "paramiko",
@@ -36,30 +42,45 @@ _PACKAGES = {
     "oss": "ossfs",
 }
 
+_AZURE = frozenset({"abfs", "abfss", "az"})
+_GOOGLE = frozenset({"gs", "gcs"})
 #: Where ``name@host`` names a container and not a user.
 _CONTAINER_FIRST = frozenset({"abfs", "abfss", "wasb", "wasbs"})
 
 
-def open_store(url: str, *, storage_options: Mapping[str, object] | None = None) -> Store:
+#: Seconds until a connection must stand, and until the next bytes of an answer must come.
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+#: At most so many connections to one service.
+_CONNECTIONS = 64
+
+
+def open_store(url: str, *, storage_options: Mapping[str, object] | None = None, raw_keys: bool = False) -> Store:
     """Return the store for a URL; nothing is created or asked of the backend before it is used.
+
+    Credentials come from where the service's own tools look for them (environment, profiles, the machine's role),
+    from fsspec's configuration, or from ``storage_options``.
 
     Args:
         url: A path of this machine, ``file://``, ``memory://`` or any protocol that fsspec has.
         storage_options: Passed on to the fsspec file system (endpoint, credentials ...); not for local paths.
+        raw_keys: Take keys as others named them, with any character, as long as they stay below the root; else they
+            must be safe everywhere, as those of an archive are.
 
     Raises:
         UsageError: The URL has no meaning, or its options have none.
         UnsupportedError: The package for the protocol is not installed; the sentence says how to get it.
     """
     protocol = _protocol(url)
+    check = check_raw_key if raw_keys else check_path
     _require_readable(url)
     if protocol is None or protocol in ("file", "local"):
         if storage_options:
             raise UsageError(f"{public_url(url)} is a local path and takes no storage options.")
-        return LocalStore(_local_path(url, protocol), url=public_url(url))
+        return LocalStore(_local_path(url, protocol), url=public_url(url), check=check)
     if "::" in url:
         raise UsageError(f"{public_url(url)} is a chain of URLs; give the URL of one place.")
-    return _open_remote(url, protocol, dict(storage_options or {}))
+    return _open_remote(url, protocol, dict(storage_options or {}), check)
 
 
 def public_url(url: str) -> str:
@@ -97,19 +118,50 @@ def _local_path(url: str, protocol: str | None) -> Path:
     return Path(path[1:] if re.match(r"^/[A-Za-z]:", path) else path)
 
 
-def _open_remote(url: str, protocol: str, options: dict[str, object]) -> Store:
+def _open_remote(url: str, protocol: str, options: dict[str, object], check: KeyCheck) -> Store:
+    shown = public_url(url)
+    fs, root = _file_system(url, protocol, {**_defaults(protocol, options), **options})
+    if isinstance(fs, MemoryFileSystem):
+        return MemoryStore(fs, root, shown, check=check)
+    if protocol in ("s3", "s3a") and hasattr(fs, "call_s3"):
+        from mlflow_archive.storage.s3_store import S3Store
+
+        if not root.strip("/"):
+            raise UsageError(f"{shown} names no bucket; write s3://bucket/folder.")
+        return S3Store(fs, root, shown, check=check)
+    if protocol in _AZURE and hasattr(fs, "service_client"):
+        from mlflow_archive.storage.azure_store import AzureStore
+
+        return AzureStore(fs, root, shown, check=check)
+    if protocol in _GOOGLE and hasattr(fs, "base"):
+        from mlflow_archive.storage.gcs_store import GcsStore
+
+        return GcsStore(fs, root, shown, check=check)
+    return FsspecStore(fs, root, shown, check=check)
+
+
+def _file_system(url: str, protocol: str, options: dict[str, object]) -> tuple[AbstractFileSystem, str]:
     shown = public_url(url)
     try:
-        fs, root = fsspec.url_to_fs(url, **{"use_listings_cache": False, "skip_instance_cache": True, **options})
+        fs, root = fsspec.url_to_fs(url, **options)
     except ImportError as error:
         package = _PACKAGES.get(protocol, protocol)
         raise UnsupportedError(
             f"The package for {protocol}:// is not installed: run pip install '{package}'.", code="missing_package"
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         if protocol not in fsspec.available_protocols():
             raise UsageError(f"{shown} has the protocol {protocol!r}, which no installed package knows.") from error
         raise UsageError(f"{shown} cannot be opened: {error}.") from error
-    if isinstance(fs, MemoryFileSystem):
-        return MemoryStore(fs, root, shown)
-    return FsspecStore(fs, root, shown)
+    return fs, root
+
+
+def _defaults(protocol: str, options: dict[str, object]) -> dict[str, object]:
+    """Return options of ours, which those of the user may replace."""
+    defaults: dict[str, object] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if protocol in ("s3", "s3a"):
+        given = options.pop("config_kwargs", None)
+        limits = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+        own = {**limits, "max_pool_connections": _CONNECTIONS}
+        defaults["config_kwargs"] = {**own, **(given if isinstance(given, Mapping) else {})}
+    return defaults

@@ -49,7 +49,9 @@ class Store(ABC):
     url: str
 
     @abstractmethod
-    def write(self, key: str, *, size_bytes: int | None = None) -> AbstractContextManager[ByteWriter]:
+    def write(
+        self, key: str, *, size_bytes: int | None = None, exclusive: bool = False
+    ) -> AbstractContextManager[ByteWriter]:
         """Write one object, replacing what is there.
 
         The object becomes visible when the context is left without an exception; with one, it never does.
@@ -58,6 +60,11 @@ class Store(ABC):
             key: Where.
             size_bytes: The size that the caller expects, if it has an idea. A store may use it to choose how it
                 writes; bytes of another number are written all the same.
+            exclusive: Let the object appear only if there is none under the key at that moment, atomically where
+                `create` is.
+
+        Raises:
+            ConflictError: There is one already, and ``exclusive`` was asked for; perhaps only when the context is left.
         """
 
     @abstractmethod

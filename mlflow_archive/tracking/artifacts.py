@@ -123,5 +123,5 @@ class RoutedArtifacts:
     def _store(self, root: str) -> Store:
         with self._lock:
             if root not in self._stores:
-                self._stores[root] = open_store(root, storage_options=self._storage_options or None)
+                self._stores[root] = open_store(root, storage_options=self._storage_options or None, raw_keys=True)
             return self._stores[root]

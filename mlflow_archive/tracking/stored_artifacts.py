@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from mlflow_archive.errors import IntegrityError, MlflowArchiveError, UnavailableError, UsageError
-from mlflow_archive.spec.paths import check_path
+from mlflow_archive.errors import MlflowArchiveError, UnavailableError, UsageError
 from mlflow_archive.storage.store import Store
 from mlflow_archive.tracking.artifact_contract import ArtifactFault, ArtifactFile, checked_name, fault_of
 
@@ -15,7 +14,7 @@ class StoredFolder:
     """Files below a folder of a store."""
 
     def __init__(self, store: Store, folder: str) -> None:
-        """Use ``folder`` of the store; empty is its root."""
+        """Use ``folder`` of the store, which was opened with raw keys; empty is its root."""
         self._store = store
         self._prefix = f"{folder}/" if folder else ""
 
@@ -27,7 +26,7 @@ class StoredFolder:
                 if not name or name.endswith("/"):
                     continue  # what some tools leave to mark a folder
                 try:
-                    self._key(name)
+                    checked_name(name)
                 except UsageError as error:
                     yield fault_of(error, name)
                     continue
@@ -57,9 +56,4 @@ class StoredFolder:
         return None
 
     def _key(self, name: str) -> str:
-        try:
-            return check_path(self._prefix + checked_name(name))
-        except IntegrityError:
-            raise UsageError(
-                f"The artifact {name!r} has a name that is not safe on every store.", code="name"
-            ) from None
+        return self._prefix + checked_name(name)

@@ -49,9 +49,9 @@ class FaultyStore(Store):
             raise self._error
 
     @contextmanager
-    def write(self, key: str, *, size_bytes: int | None = None) -> Iterator[ByteWriter]:
+    def write(self, key: str, *, size_bytes: int | None = None, exclusive: bool = False) -> Iterator[ByteWriter]:
         self._step("open", key)
-        with self._inner.write(key, size_bytes=size_bytes) as writer:
+        with self._inner.write(key, size_bytes=size_bytes, exclusive=exclusive) as writer:
             yield _Writer(self, key, writer)
             self._step("commit", key)
 

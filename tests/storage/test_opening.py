@@ -87,7 +87,7 @@ def test_a_missing_package_is_named(monkeypatch):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(opening.fsspec, "url_to_fs", missing)
-    with pytest.raises(UnsupportedError, match=r"pip install 's3fs>=2026'"):
+    with pytest.raises(UnsupportedError, match=r"pip install 'mlflow-archive\[s3\]'"):
         open_store("s3://bucket/x")
 
 

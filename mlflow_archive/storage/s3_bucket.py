@@ -1,0 +1,127 @@
+"""Requests to one S3 bucket: through s3fs for its credentials, options and connections, but none of its files.
+
+Every request has a connect and a read time-out and is repeated by botocore on 429, 5xx and broken connections; what
+breaks while an answer's body is read is repeated here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+import fsspec.asyn
+from botocore.exceptions import BotoCoreError
+
+from mlflow_archive.errors import UnavailableError, UnsupportedError
+from mlflow_archive.storage.vendor_faults import vendor_fault
+
+T = TypeVar("T")
+
+#: How often an answer that breaks off is asked for again.
+_ATTEMPTS = 4
+#: What a broken body raises; refusals come before it and are no such errors.
+_BROKEN = (aiohttp.ClientError, BotoCoreError, OSError, asyncio.TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A range of an object as it was at one moment."""
+
+    data: bytes
+    #: Size of the whole object; None if the range begins behind its end.
+    total_bytes: int | None
+    etag: str | None
+
+
+class S3Bucket:
+    """One bucket. Requests run in the event loop of ``fs``, callers in threads of their own.
+
+    Args:
+        fs: An ``s3fs.S3FileSystem`` of its own.
+        name: The bucket.
+    """
+
+    def __init__(self, fs: Any, name: str) -> None:
+        """See the class."""
+        self._fs = fs
+        self.name = name
+        #: Cloudflare's R2 wants all parts of one size.
+        self.equal_parts = bool(fs.fixed_upload_size)
+
+    def submit(self, request: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine of this class and return at once."""
+        return asyncio.run_coroutine_threadsafe(request, self._fs.loop)
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Do one request and wait for the answer."""
+        return self.submit(self.request(method, **parameters)).result()
+
+    async def request(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Do one request."""
+        answer: dict[str, Any] = await self._fs._call_s3(method, Bucket=self.name, **parameters)
+        return answer
+
+    def in_loop(self) -> bool:
+        """Tell whether the caller is the event loop's own thread, which must not wait."""
+        return bool(fsspec.asyn.iothread[0] is threading.current_thread())
+
+    async def block(self, key: str, start: int, size_bytes: int, etag: str | None = None) -> Block:
+        """Read a range by one request, less where the object ends; with ``etag``, only of that same object."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = await self._ask(key, start, size_bytes, etag)
+            except OSError as error:
+                fault = vendor_fault(error)
+                if fault is not None and (fault.status == 416 or "InvalidRange" in fault.detail):
+                    return Block(b"", None, None)
+                raise
+            try:
+                async with answer["Body"] as body:
+                    data = await body.read()
+            except _BROKEN:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(0.2 * 3**attempt)
+                continue
+            return Block(data, _total(answer, len(data)), answer.get("ETag"))
+        raise UnavailableError(f"{key} could not be read.")
+
+    async def _ask(self, key: str, start: int, size_bytes: int, etag: str | None) -> dict[str, Any]:
+        same = {"IfMatch": etag} if etag else {}
+        answer = await self.request("get_object", Key=key, Range=f"bytes={start}-{start + size_bytes - 1}", **same)
+        if int(answer["ContentLength"]) > size_bytes or (start and "ContentRange" not in answer):
+            answer["Body"].close()
+            raise UnsupportedError(f"The service of the bucket {self.name} answers no ranges of objects.")
+        if etag and answer.get("ETag") != etag:
+            answer["Body"].close()
+            raise UnavailableError(f"{key} was changed by somebody else while it was read.")
+        return answer
+
+    def pages(self, method: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a listing, lazily; the next one is under way while a page is used."""
+        coming: Future[dict[str, Any]] | None = self.submit(self.request(method, **parameters))
+        try:
+            while coming is not None:
+                page = coming.result()
+                more = _continuation(page) if page.get("IsTruncated") else None
+                coming = self.submit(self.request(method, **parameters, **more)) if more else None
+                yield page
+        finally:
+            if coming is not None:
+                coming.cancel()
+
+
+def _total(answer: dict[str, Any], size_bytes: int) -> int:
+    total = str(answer.get("ContentRange", "")).rpartition("/")[2]
+    return int(total) if total.isdigit() else size_bytes
+
+
+def _continuation(page: dict[str, Any]) -> dict[str, Any]:
+    if "NextContinuationToken" in page:
+        return {"ContinuationToken": page["NextContinuationToken"]}
+    return {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
