@@ -6,16 +6,18 @@ The servers are compared through MLflow's own client (tests/comparison), by code
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from mlflow_archive import api
+from mlflow_archive.errors import UnsupportedError
 from tests.comparison import NOT_RESTORED, compare_servers, describe
 from tests.conftest import StartServer
 from tests.roundtrip.journey import assert_only_places_out_of_reach, assert_sound, sections
 from tests.seeding import seed_server
-from tests.servers import MlflowServer
+from tests.servers import SERVER_PYTHON, MlflowServer
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -48,14 +50,35 @@ def test_a_second_backup_is_the_same(archive: Path, source_server: MlflowServer,
     assert sections(again) == sections(archive)
 
 
-def test_a_store_without_a_server_gives_the_same(archive: Path, source_server: MlflowServer, tmp_path: Path) -> None:
-    database = tmp_path / "mlflow.db"
-    shutil.copyfile(source_server.database, database)
-    roots = {"mlflow-artifacts:/": str(source_server.artifacts)}
-    embedded = tmp_path / "embedded"
-    api.backup(f"sqlite:///{database}", str(embedded), artifact_roots=roots)
-    report = api.diff(str(archive), str(embedded))
+@pytest.fixture(scope="module")
+def installed_server(source_server: MlflowServer, start_module_server: StartServer) -> MlflowServer:
+    """A server of the MLflow that is installed beside the package, with everything that it knows."""
+    if SERVER_PYTHON == sys.executable:
+        return source_server
+    server = start_module_server(python=sys.executable)
+    seed_server(server, small=True)
+    return server
+
+
+def test_a_store_without_a_server_gives_the_same(installed_server: MlflowServer, tmp_path: Path) -> None:
+    served, embedded, database = tmp_path / "served", tmp_path / "embedded", tmp_path / "mlflow.db"
+    assert_only_places_out_of_reach(api.backup(installed_server.uri, str(served)))
+    shutil.copyfile(installed_server.database, database)
+    roots = {"mlflow-artifacts:/": str(installed_server.artifacts)}
+    assert_only_places_out_of_reach(api.backup(f"sqlite:///{database}", str(embedded), artifact_roots=roots))
+    report = api.diff(str(served), str(embedded))
     assert (*report.different, *report.only_left, *report.only_right) == (), report.to_json()
+
+
+def test_a_store_is_opened_by_its_own_mlflow_or_a_newer_one(source_server: MlflowServer, tmp_path: Path) -> None:
+    database, target = tmp_path / "mlflow.db", tmp_path / "archive"
+    shutil.copyfile(source_server.database, database)
+    if SERVER_PYTHON != sys.executable:
+        with pytest.raises(UnsupportedError, match="newer MLflow"):
+            api.backup(f"sqlite:///{database}", str(target), only=["experiments"])
+        assert not target.exists()
+    else:
+        assert api.backup(f"sqlite:///{database}", str(target), only=["experiments"]).losses == ()
 
 
 def test_a_second_restore_creates_nothing(archive: Path, restored: MlflowServer, tmp_path: Path) -> None:
