@@ -53,7 +53,7 @@ def test_a_second_backup_is_the_same(archive: Path, source_server: MlflowServer,
 @pytest.fixture(scope="module")
 def installed_server(source_server: MlflowServer, start_module_server: StartServer) -> MlflowServer:
     """A server of the MLflow that is installed beside the package, with everything that it knows."""
-    if SERVER_PYTHON == sys.executable:
+    if sys.executable == SERVER_PYTHON:
         return source_server
     server = start_module_server(python=sys.executable)
     seed_server(server, small=True)
@@ -73,7 +73,7 @@ def test_a_store_without_a_server_gives_the_same(installed_server: MlflowServer,
 def test_a_store_is_opened_by_its_own_mlflow_or_a_newer_one(source_server: MlflowServer, tmp_path: Path) -> None:
     database, target = tmp_path / "mlflow.db", tmp_path / "archive"
     shutil.copyfile(source_server.database, database)
-    if SERVER_PYTHON != sys.executable:
+    if sys.executable != SERVER_PYTHON:
         with pytest.raises(UnsupportedError, match="newer MLflow"):
             api.backup(f"sqlite:///{database}", str(target), only=["experiments"])
         assert not target.exists()
