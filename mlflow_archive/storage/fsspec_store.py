@@ -127,6 +127,17 @@ class FsspecStore(Store):
                 count += 1
         return count
 
+    def remove_folders(self) -> None:
+        """Remove the empty folders, where they are more than a part of a name."""
+        if _uploads(self._fs):
+            return
+        with suppress(OSError):
+            found: dict[str, dict[str, Any]] = self._fs.find(self._root, withdirs=True, detail=True)
+            folders = {self._root, *(name for name, info in found.items() if info["type"] == "directory")}
+            for folder in sorted(folders, key=len, reverse=True):
+                with suppress(OSError):  # not empty
+                    self._fs.rmdir(folder)
+
     def _place(self, key: str) -> str:
         return f"{self._root}/{self._check(key)}"
 

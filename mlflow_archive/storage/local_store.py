@@ -163,6 +163,12 @@ class LocalStore(Store):
                 count += _remove_abandoned(os.path.join(folder, name))  # noqa: PTH118
         return count
 
+    def remove_folders(self) -> None:
+        """Remove the empty folders."""
+        for folder, _, _ in os.walk(self._root, topdown=False):
+            with suppress(OSError):  # not empty
+                os.rmdir(folder)  # noqa: PTH106
+
     def close(self) -> None:
         """Make durable what was written."""
         with translated(self.url, "", writing=True):

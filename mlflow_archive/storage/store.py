@@ -121,5 +121,8 @@ class Store(ABC):
     def sweep(self) -> int:
         """Delete what interrupted writes left behind, where the backend shows it; returns how many."""
 
+    def remove_folders(self) -> None:
+        """Remove the folders that are empty, the root as well, where a backend has folders; for scratch places."""
+
     def close(self) -> None:
         """Free connections. The default has none."""
