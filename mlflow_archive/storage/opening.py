@@ -32,7 +32,6 @@ _PACKAGES = {
     "wasb": "mlflow-archive[adls]",
     "wasbs": "mlflow-archive[adls]",
     "adl": "mlflow-archive[adls]",
-    "dbfs": "mlflow-archive[databricks]",
     "http": "aiohttp",
     "https": "aiohttp",
     "sftp": "paramiko",
@@ -80,6 +79,10 @@ def open_store(url: str, *, storage_options: Mapping[str, object] | None = None,
         return LocalStore(_local_path(url, protocol), url=public_url(url), check=check)
     if "::" in url:
         raise UsageError(f"{public_url(url)} is a chain of URLs; give the URL of one place.")
+    if protocol == "dbfs":
+        from mlflow_archive.storage.dbfs_store import open_dbfs
+
+        return open_dbfs(url, storage_options or {}, check=check)
     return _open_remote(url, protocol, dict(storage_options or {}), check)
 
 
