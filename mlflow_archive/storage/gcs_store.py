@@ -1,0 +1,266 @@
+"""Google Cloud Storage as a store: its JSON API, over the session that gcsfs has signed in.
+
+gcsfs' own small uploads take a fixed line for the end of the data, which a file may have in it, and its default class
+asks for the kind of each bucket by gRPC first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gcsfs.retry import HttpError
+
+from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError, UnavailableError
+from mlflow_archive.spec.paths import check_path
+from mlflow_archive.storage.faults import too_large, translated
+from mlflow_archive.storage.partial import is_partial
+from mlflow_archive.storage.pieces import PIECE_BYTES, Loop, Piece, PiecesWriter, read_pieces
+from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
+
+if TYPE_CHECKING:
+    from gcsfs import GCSFileSystem
+
+#: Metadata by which a writer knows its own object again, when the answer to its request was lost and it was repeated.
+_WRITER = "mlflow_archive_writer"
+_TYPE = "application/octet-stream"
+_NEW = {"ifGenerationMatch": "0"}
+
+# gcsfs logs every error that it raises, also those that are none here; whoever wants to see them adds a handler.
+logging.getLogger("gcsfs").addHandler(logging.NullHandler())
+
+
+class GcsStore(Store):
+    """Objects of one bucket below a folder.
+
+    An object appears when its upload is completed. An upload that was ended is cancelled; one whose writer was killed
+    has no name, and Google deletes it after a week.
+
+    Args:
+        fs: gcsfs' file system.
+        root: Bucket and folder.
+        url: The same for people.
+        check: Returns a key, or raises if it may not be one.
+    """
+
+    def __init__(self, fs: GCSFileSystem, root: str, url: str, *, check: Callable[[str], str] = check_path) -> None:
+        """See the class."""
+        self._check = check
+        self.url = url
+        self._fs = fs
+        self._loop = Loop(fs.loop)
+        self._bucket, _, folder = root.strip("/").partition("/")
+        self._start = f"{folder}/" if folder else ""
+
+    @contextmanager
+    def write(
+        self,
+        key: str,
+        *,
+        size_bytes: int | None = None,  # noqa: ARG002
+        exclusive: bool = False,
+    ) -> Iterator[ByteWriter]:
+        """Write one object: in one request if it is small, else in pieces, of which Google takes one after another."""
+        upload = _Upload(self._fs, self._bucket, self._start + self._check(key), exclusive=exclusive)
+        pieces = PiecesWriter(
+            self._loop,
+            upload.send,
+            lambda: self._translated(key, writing=True),
+            in_flight=1,
+            piece_bytes=lambda _count: PIECE_BYTES,
+        )
+        try:
+            yield pieces
+            rest = pieces.finish()
+            self._complete(key, upload, rest)
+        except BaseException:
+            pieces.cancel()
+            self._discard(upload)
+            raise
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write a small object if there is none, which Google itself decides."""
+        upload = _Upload(self._fs, self._bucket, self._start + self._check(key), exclusive=True)
+        self._complete(key, upload, data)
+
+    def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+        """Yield an object or a range of it."""
+        place = f"{self._fs.base.replace('/storage/', '/download/storage/')}{self._path(key)}"
+
+        async def fetch(offset: int, length: int, version: str | None) -> Piece:
+            wanted = {"Range": f"bytes={offset}-{offset + length - 1}"}
+            try:
+                headers, data = await self._fs._call("GET", place, headers=wanted, alt="media", generation=version)
+            except HttpError as error:
+                if str(error.code) != "416":
+                    raise
+                return Piece(b"", offset, "")
+            total = headers.get("Content-Range", "").rpartition("/")[2]
+            return Piece(data, int(total) if total.isdigit() else len(data), headers.get("X-Goog-Generation"))
+
+        yield from read_pieces(self._loop, fetch, lambda: self._translated(key), start=start, size_bytes=size_bytes)
+
+    def read_all(self, key: str, *, limit_bytes: int) -> bytes:
+        """Return a whole small object."""
+        data = b"".join(self.read(key, size_bytes=limit_bytes + 1))
+        if len(data) > limit_bytes:
+            raise too_large(key, limit_bytes)
+        return data
+
+    def size_bytes(self, key: str) -> int | None:
+        """Return the size of an object, None if there is none."""
+        try:
+            return int(self._about(key)["size"])
+        except NotFoundError:
+            return None
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield all objects below a folder, a page at a time."""
+        yield from (found for found in self._find(prefix.rstrip("/")) if not is_partial(found.key))
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        path = self._path(key)
+        with suppress(NotFoundError), self._translated(key):
+            self._loop.run(self._fs._call("DELETE", path))
+
+    def sweep(self) -> int:
+        """Return 0: an interrupted write leaves nothing that has a name."""
+        return 0
+
+    def _path(self, key: str) -> str:
+        return f"b/{quote(self._bucket, safe='')}/o/{quote(self._start + self._check(key), safe='')}"
+
+    def _about(self, key: str) -> dict[str, Any]:
+        path = self._path(key)
+        with self._translated(key):
+            found: dict[str, Any] = self._loop.run(self._fs._call("GET", path, fields="size,metadata", json_out=True))
+        return found
+
+    def _complete(self, key: str, upload: _Upload, rest: bytes) -> None:
+        try:
+            with self._translated(key, writing=True):
+                self._loop.run(upload.complete(rest))
+        except ConflictError:
+            if self._about(key).get("metadata", {}).get(_WRITER) != upload.writer:
+                raise
+
+    def _discard(self, upload: _Upload) -> None:
+        """Cancel an upload; if that fails, it ends by itself."""
+        if self._loop.is_here():
+            self._loop.start(upload.cancel())
+            return
+        with suppress(MlflowArchiveError), self._translated("", writing=True):
+            self._loop.run(upload.cancel())
+
+    def _find(self, folder: str) -> Iterator[StoredObject]:
+        start = self._start + (f"{self._check(folder)}/" if folder else "")
+        path = f"b/{quote(self._bucket, safe='')}/o"
+        options: dict[str, Any] = {"prefix": start, "fields": "items(name,size),nextPageToken", "maxResults": 1000}
+        while True:
+            try:
+                with self._translated(folder):
+                    page = self._loop.run(self._fs._call("GET", path, json_out=True, **options))
+            except NotFoundError:
+                return
+            for found in page.get("items", ()):
+                if not found["name"].endswith("/"):  # a folder of the console
+                    yield StoredObject(found["name"][len(self._start) :], int(found["size"]))
+            if not page.get("nextPageToken"):
+                return
+            options["pageToken"] = page["nextPageToken"]
+
+    @contextmanager
+    def _translated(self, key: str, *, writing: bool = False) -> Iterator[None]:
+        with translated(self.url, key, writing=writing):
+            try:
+                yield
+            except FileNotFoundError as error:
+                if not writing:
+                    raise
+                raise NotFoundError(
+                    f"There is no bucket for {self.url}: create it, or check its name and the endpoint.",
+                    code="no_bucket",
+                ) from error
+            except (ValueError, RuntimeError) as error:  # gcsfs' for answers that it does not understand
+                message = f"{self.url.rstrip('/')}/{key}: the service refused the request as invalid."
+                raise UnavailableError(message) from error
+
+
+class _Upload:
+    """One object on its way: a single request, or a session that takes pieces in order."""
+
+    def __init__(self, fs: GCSFileSystem, bucket: str, name: str, *, exclusive: bool) -> None:
+        self._fs = fs
+        self._place = f"{fs._location}/upload/storage/v1/b/{quote(bucket, safe='')}/o"
+        self._name = name
+        self._condition = _NEW if exclusive else {}
+        self._session: str | None = None
+        self._sent_bytes = 0
+        self.writer = uuid.uuid4().hex
+
+    async def send(self, offset: int, data: bytes) -> None:
+        """Send a piece that is not the last one."""
+        if self._session is None:
+            self._session = await self._begin()
+        await self._put(offset, data, "*")
+        self._sent_bytes = offset + len(data)
+
+    async def complete(self, rest: bytes) -> None:
+        """Send the last piece, upon which the object appears."""
+        if self._session is None:
+            await self._send_whole(rest)
+        else:
+            await self._put(self._sent_bytes, rest, str(self._sent_bytes + len(rest)))
+        self._session = None
+
+    async def cancel(self) -> None:
+        """End the session, if there is one."""
+        session, self._session = self._session, None
+        if session is not None:
+            await self._fs._call("DELETE", session)
+
+    async def _begin(self) -> str:
+        headers, _ = await self._fs._call(
+            "POST",
+            self._place,
+            uploadType="resumable",
+            json=self._about(),
+            headers={"X-Upload-Content-Type": _TYPE},
+            name=self._name,
+            **self._condition,
+        )
+        return str(headers["Location"])
+
+    async def _put(self, offset: int, data: bytes, total: str) -> None:
+        """Send bytes to the session, again where Google has kept only some of them."""
+        end = offset + len(data)
+        while True:
+            part = f"{offset}-{end - 1}" if offset < end else "*"
+            span = {"Content-Range": f"bytes {part}/{total}", "Content-Type": _TYPE}
+            headers, _ = await self._fs._call("PUT", self._session, headers=span, data=data[len(data) - end + offset :])
+            if total != "*":
+                return
+            kept = int(headers["Range"].rpartition("-")[2]) + 1 if "Range" in headers else 0
+            if kept >= end:
+                return
+            if kept <= offset:
+                raise BlockingIOError("the upload does not go on")
+            offset = kept
+
+    async def _send_whole(self, data: bytes) -> None:
+        line = f"mlflow-archive-{uuid.uuid4().hex}"
+        about = f"--{line}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(self._about())}\r\n"
+        body = b"".join(
+            [about.encode(), f"--{line}\r\nContent-Type: {_TYPE}\r\n\r\n".encode(), data, f"\r\n--{line}--".encode()]
+        )
+        headers = {"Content-Type": f"multipart/related; boundary={line}"}
+        await self._fs._call("POST", self._place, uploadType="multipart", headers=headers, data=body, **self._condition)
+
+    def _about(self) -> dict[str, Any]:
+        return {"name": self._name, "metadata": {_WRITER: self.writer}}

@@ -1,0 +1,285 @@
+"""Google Cloud Storage, on fake-gcs-server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+
+import pytest
+import requests
+
+from mlflow_archive.errors import ConflictError, NotAuthorisedError, NotFoundError, UnavailableError
+from mlflow_archive.storage.gcs_store import GcsStore
+from mlflow_archive.storage.opening import open_store
+from mlflow_archive.storage.pieces import PIECE_BYTES
+from tests.storage.conformance import StoreTests, race, write, write_and_raise
+from tests.storage.emulators.counting import requests_sent
+from tests.storage.emulators.gcs import fake_gcs
+
+SEVERAL = 3 * PIECE_BYTES + 17
+
+
+class Bucket:
+    """The bucket, looked at through plain HTTP."""
+
+    def __init__(self, url):
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.url = url
+        answer = self.session.post(f"{url}/storage/v1/b", json={"name": "archives"}, timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    def get(self, name):
+        place = f"{self.url}/storage/v1/b/archives/o/{requests.utils.quote(name, safe='')}"
+        answer = self.session.get(place, params={"alt": "media"}, timeout=30)
+        assert answer.status_code in (200, 404), answer.text
+        return answer.content if answer.status_code == 200 else None
+
+    def put(self, name, data):
+        place = f"{self.url}/upload/storage/v1/b/archives/o"
+        answer = self.session.post(place, params={"uploadType": "media", "name": name}, data=data, timeout=30)
+        assert answer.status_code == 200, answer.text
+
+    def names(self, prefix):
+        answer = self.session.get(f"{self.url}/storage/v1/b/archives/o", params={"prefix": prefix}, timeout=30)
+        return {item["name"] for item in answer.json().get("items", [])}
+
+
+@pytest.fixture(scope="session")
+def gcs_options(tmp_path_factory):
+    with fake_gcs(tmp_path_factory.mktemp("fake-gcs")) as options:
+        yield options
+
+
+@pytest.fixture(scope="session")
+def bucket(gcs_options):
+    return Bucket(gcs_options["endpoint_url"])
+
+
+@pytest.fixture
+def store(gcs_options, bucket):
+    store = open_store(f"gs://archives/{uuid.uuid4().hex}/root", storage_options=gcs_options)
+    assert isinstance(store, GcsStore)
+    return store
+
+
+def name_of(store, key):
+    return f"{store.url.removeprefix('gs://archives/')}/{key}"
+
+
+class TestGcsStore(StoreTests):
+    @pytest.fixture
+    def store(self, store, bucket):
+        self.bucket = bucket
+        return store
+
+    def raw_read(self, store, key):
+        return self.bucket.get(name_of(store, key))
+
+    def raw_write(self, store, key, data):
+        self.bucket.put(name_of(store, key), data)
+
+    def raw_keys(self, store):
+        start = name_of(store, "")
+        return {name[len(start) :] for name in self.bucket.names(start)}
+
+
+def test_a_large_object_goes_up_in_pieces_and_comes_back(store, bucket):
+    data = os.urandom(SEVERAL)
+    with requests_sent() as seen:
+        write(store, "large", data)
+    assert [request.method for request in seen] == ["POST", "PUT", "PUT", "PUT", "PUT"]
+    spans = [request.headers["Content-Range"] for request in seen[1:]]
+    assert spans[0] == f"bytes 0-{PIECE_BYTES - 1}/*"
+    assert spans[-1] == f"bytes {3 * PIECE_BYTES}-{SEVERAL - 1}/{SEVERAL}"
+    assert bucket.get(name_of(store, "large")) == data
+    assert b"".join(store.read("large")) == data
+    assert (
+        b"".join(store.read("large", start=PIECE_BYTES - 5, size_bytes=PIECE_BYTES + 10))
+        == (data[PIECE_BYTES - 5 : 2 * PIECE_BYTES + 5])
+    )
+
+
+@pytest.mark.parametrize("size", [PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES])
+def test_sizes_at_the_edge_of_a_piece(store, bucket, size):
+    data = os.urandom(size)
+    write(store, "key", data)
+    assert bucket.get(name_of(store, "key")) == data
+
+
+def test_a_small_object_is_one_request_each_way(store):
+    with requests_sent() as seen:
+        write(store, "small", b"x" * 1000)
+        assert [request.method for request in seen] == ["POST"]
+        assert store.read_all("small", limit_bytes=2000) == b"x" * 1000
+        assert [request.method for request in seen] == ["POST", "GET"]
+
+
+def test_no_line_in_the_data_ends_it(store):
+    data = b"before\r\n--==0==--\r\nafter\n--==0==\nmore"
+    write(store, "key", data)
+    assert store.read_all("key", limit_bytes=1000) == data
+
+
+def test_the_kind_of_the_bucket_is_not_asked_for(store):
+    """By gRPC, to a host of Google's own, which takes a minute where that cannot be reached."""
+    write(store, "key", b"x")
+    store.create("other", b"x")
+    assert [found.key for found in store.list()] == ["key", "other"]
+    assert getattr(store._fs, "_storage_control_client", None) is None
+    assert getattr(store._fs, "_grpc_client", None) is None
+
+
+@pytest.mark.parametrize("old", [None, b"good"])
+def test_a_large_write_that_is_ended_is_never_seen(store, bucket, old):
+    if old is not None:
+        write(store, "key", old)
+    with requests_sent() as seen, pytest.raises(ValueError, match="in the middle"):
+        write_and_raise(store, "key", b"x" * SEVERAL, ValueError("in the middle"))
+    assert seen[-1].method == "DELETE"
+    assert "upload_id" in seen[-1].query
+    assert bucket.get(name_of(store, "key")) == old
+    assert [found.key for found in store.list()] == ([] if old is None else ["key"])
+
+
+def test_every_exclusive_upload_asks_for_no_generation(store):
+    """The emulator keeps that condition for small objects only; Google keeps it for all."""
+    with requests_sent() as seen:
+        store.create("created", b"x")
+        with store.write("small", exclusive=True) as writer:
+            writer.write(b"x")
+        with store.write("large", exclusive=True) as writer:
+            writer.write(b"x" * SEVERAL)
+        write(store, "plain", b"x")
+    begun = [request for request in seen if request.method == "POST"]
+    assert [request.query.get("ifGenerationMatch") for request in begun] == ["0", "0", "0", None]
+    assert [request.query["uploadType"] for request in begun] == ["multipart", "multipart", "resumable", "multipart"]
+
+
+def test_an_exclusive_write_refuses_what_is_there_at_its_end(store, bucket):
+    def late():
+        with store.write("key", exclusive=True) as writer:
+            writer.write(b"x" * 10)
+            bucket.put(name_of(store, "key"), b"first")
+
+    with pytest.raises(ConflictError):
+        late()
+    assert bucket.get(name_of(store, "key")) == b"first"
+
+
+def test_a_create_whose_answer_was_lost_has_won(store, bucket, monkeypatch):
+    """gcsfs repeats a request when its answer does not come; the repeated one finds the object there."""
+    call = store._fs._call
+
+    async def twice(method, *args, **options):
+        if method == "POST":
+            await call(method, *args, **options)
+        return await call(method, *args, **options)
+
+    monkeypatch.setattr(store._fs, "_call", twice)
+    store.create("key", b"mine")
+    monkeypatch.undo()
+    with pytest.raises(ConflictError):
+        store.create("key", b"mine")
+    assert bucket.get(name_of(store, "key")) == b"mine"
+
+
+def test_what_google_did_not_keep_is_sent_again(store, bucket, monkeypatch):
+    """A session may take less of a piece than it was sent, and says so."""
+    call = store._fs._call
+    spans = []
+
+    async def half(method, path, *args, **options):
+        span = (options.get("headers") or {}).get("Content-Range", "")
+        spans.append(span)
+        if span == f"bytes 0-{PIECE_BYTES - 1}/*":
+            kept = PIECE_BYTES // 2
+            options["headers"] = {**options["headers"], "Content-Range": f"bytes 0-{kept - 1}/*"}
+            options["data"] = options["data"][:kept]
+        return await call(method, path, *args, **options)
+
+    monkeypatch.setattr(store._fs, "_call", half)
+    data = os.urandom(SEVERAL)
+    write(store, "key", data)
+    assert f"bytes {PIECE_BYTES // 2}-{PIECE_BYTES - 1}/*" in spans
+    assert bucket.get(name_of(store, "key")) == data
+
+
+def test_an_object_that_is_replaced_while_it_is_read_is_no_mixture(store):
+    write(store, "key", b"a" * SEVERAL)
+    chunks = store.read("key")
+    got = [next(chunks)]
+    write(store, "key", b"b" * SEVERAL)
+    with pytest.raises(UnavailableError, match="replaced"):
+        got.extend(chunks)
+    assert set(b"".join(got)) == {ord("a")}
+
+
+def test_folders_of_the_console_are_no_objects(store, bucket):
+    bucket.put(name_of(store, "folder/"), b"")
+    write(store, "folder/key", b"x")
+    assert [found.key for found in store.list()] == ["folder/key"]
+    assert store.size_bytes("folder") is None
+
+
+def test_a_listing_of_several_pages_is_complete(store, bucket, monkeypatch):
+    call = store._fs._call
+
+    async def short_pages(method, path, *args, **options):
+        if "maxResults" in options:
+            options["maxResults"] = 3
+        return await call(method, path, *args, **options)
+
+    monkeypatch.setattr(store._fs, "_call", short_pages)
+    for number in range(10):
+        bucket.put(name_of(store, f"folder/{number}"), b"x" * number)
+    with requests_sent() as seen:
+        found = {(found.key, found.size_bytes) for found in store.list("folder")}
+    assert found == {(f"folder/{number}", number) for number in range(10)}
+    assert len(seen) == 4
+
+
+def test_a_missing_bucket_is_named(gcs_options, bucket):
+    store = open_store("gs://nowhere/x", storage_options=gcs_options)
+    assert list(store.list()) == []
+    assert store.size_bytes("key") is None
+    with pytest.raises(NotFoundError, match="create it"):
+        write(store, "key", b"x")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(401, NotAuthorisedError), (403, NotAuthorisedError), (400, UnavailableError)]
+)
+def test_a_refusal_has_a_meaning(store, monkeypatch, status, expected):
+    from gcsfs.retry import validate_response
+
+    async def refuse(method, path, *args, **options):
+        validate_response(status, b'{"error": {"message": "invalid"}}', path)
+
+    monkeypatch.setattr(store._fs, "_request", refuse)
+    with pytest.raises(expected, match="gs://archives"):
+        store.create("key", b"x")
+    with pytest.raises(expected, match="gs://archives"):
+        list(store.read("key"))
+
+
+def test_one_winner_among_several_stores(store, gcs_options):
+    other = open_store(store.url, storage_options=gcs_options)
+    assert len(race(store, "lock", 8)) == 1
+    with pytest.raises(ConflictError):
+        other.create("lock", b"late")
+
+
+def test_a_writer_may_be_collected_in_the_loop_itself(store):
+    """The garbage collector may run in the loop's thread, where waiting would never end."""
+    context = store.write("key")
+    context.__enter__().write(b"x" * SEVERAL)
+    held = [context]
+    del context
+
+    async def collect():
+        held.clear()
+
+    asyncio.run_coroutine_threadsafe(collect(), store._fs.loop).result(timeout=30)
+    assert store.size_bytes("key") is None
