@@ -6,7 +6,7 @@ from mlflow_archive.errors import ExitCode
 
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.DONE: "all done",
-    ExitCode.FAILED: "failed; for diff also: the two sides differ",
+    ExitCode.FAILED: "failed; diff: the sides differ; doctor: no place for archives",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.LOSSES: "done, but something could not be read or written; every loss is listed",
     ExitCode.NOT_AUTHORISED: "credentials are missing or refused",

@@ -20,7 +20,7 @@ from mlflow_archive.cli.failing import forget_output, report_failure
 from mlflow_archive.errors import ExitCode, MlflowArchiveError
 
 #: In the order of the help text. Each is ``mlflow_archive.cli.commands.<name>.<name>``.
-COMMANDS = ("backup", "restore", "verify", "ls", "show", "diff", "demo", "completion")
+COMMANDS = ("backup", "restore", "verify", "ls", "show", "diff", "repack", "doctor", "demo", "completion")
 
 
 class Application(click.Group):
@@ -69,7 +69,7 @@ class Application(click.Group):
 def cli() -> None:
     """Back up, restore, check and compare everything an MLflow server has.
 
-    An archive is a directory, at a local path or a URL (s3://, abfs://, gs:// and others).
+    An archive is a directory or a tarball, at a local path or a URL (s3://, abfs://, gs://, dbfs:/ and others).
     """
 
 

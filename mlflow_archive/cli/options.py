@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from mlflow_archive.cli.output import JsonOutput, Output, TextOutput
-from mlflow_archive.cli.values import KIND_WORDS, Pair, Setting, Words
+from mlflow_archive.cli.values import KIND_WORDS, Pair, Setting, Words, nested
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,9 +63,10 @@ storage_option = click.option(
     "storage_options",
     type=Setting(),
     multiple=True,
-    help="An option of the fsspec file system of the archive's URL, e.g. endpoint_url=http://localhost:9000 or "
-    "anon=true; a value may be JSON. Repeatable. Leave credentials to the environment: s3fs, adlfs and gcsfs read "
-    "their own variables.",
+    callback=nested,
+    help="An option of the fsspec file system of the archive's URL, e.g. endpoint_url=http://localhost:9000, anon=true "
+    "or client_kwargs.region_name=eu-west-1. A value may be JSON. Repeatable. Leave credentials to the environment: "
+    "s3fs, adlfs and gcsfs read their own variables.",
 )
 
 artifact_option = click.option(
@@ -73,8 +74,92 @@ artifact_option = click.option(
     "artifact_options",
     type=Setting(),
     multiple=True,
+    callback=nested,
     help="The same for the stores that the server's artifacts are in. Repeatable.",
 )
+
+
+def both_storage_options(src: str, dst: str) -> Callable[[F], F]:
+    """Add ``--storage-option`` for two places, and one for each of them; named as the arguments are."""
+    return _all(
+        storage_option,
+        *(
+            click.option(
+                f"--{side}-storage-option",
+                f"{side}_storage_options",
+                type=Setting(),
+                multiple=True,
+                callback=nested,
+                help=f"The same for {place} alone, instead of --storage-option. Repeatable.",
+            )
+            for side, place in (("src", src), ("dst", dst))
+        ),
+    )
+
+
+def packing_options() -> Callable[[F], F]:
+    """Add the options that say how an archive is kept; the command gets ``packing``, arguments for the library."""
+    names = ("container", "compression", "level", "volume_mib", "buffer_mib", "max_mib_per_s")
+    options = _all(
+        click.option(
+            "--container",
+            type=click.Choice(["tree", "tarball", "volumes"]),
+            help="How the archive is kept: tree is one object for each file; tarball is one object with all; volumes "
+            "is a folder of tarballs. Default: a tarball if the name ends in .tar, .tar.gz, .tgz or .tar.zst, else a "
+            "tree.",
+        ),
+        click.option(
+            "--compression",
+            type=click.Choice(["zstd", "gzip", "none"]),
+            help="Of a tarball or volumes. Default: what the name says, else zstd.",
+        ),
+        click.option(
+            "--level", type=int, metavar="N", help="Of the compression. Default: 1 for zstd, 6 for gzip.", default=None
+        ),
+        click.option(
+            "--volume-mib",
+            type=click.IntRange(1),
+            metavar="N",
+            default=1024,
+            show_default=True,
+            help="Size at which a volume is ended and the next one begun.",
+        ),
+        click.option(
+            "--buffer-mib",
+            type=click.IntRange(16),
+            metavar="N",
+            default=256,
+            show_default=True,
+            help="About how much memory all uploads together may take.",
+        ),
+        click.option(
+            "--max-mib-per-s",
+            type=click.FloatRange(0, min_open=True),
+            metavar="X",
+            help="Most MiB a second to the archive's place. Default: no limit.",
+        ),
+    )
+    return _gather(options, names, "packing", _packing)
+
+
+def _packing(
+    *,
+    container: str | None,
+    compression: str | None,
+    level: int | None,
+    volume_mib: int,
+    buffer_mib: int,
+    max_mib_per_s: float | None,
+) -> dict[str, Any]:
+    return {
+        "container": container,
+        "compression": compression,
+        "level": level,
+        "volume_bytes": volume_mib << 20,
+        "buffer_bytes": buffer_mib << 20,
+        "max_bytes_per_second": None if max_mib_per_s is None else max_mib_per_s * (1 << 20),
+    }
+
 
 artifact_root_option = click.option(
     "--artifact-root",

@@ -43,18 +43,71 @@ class Pair(ParamType):
 
 
 class Setting(Pair):
-    """``KEY=VALUE`` for a file system; the value is JSON where it reads as JSON, else text."""
+    """``KEY=VALUE`` for a file system; the value is JSON where it reads as JSON, else text.
+
+    A value may be a credential, so no message shows one.
+    """
 
     def __init__(self) -> None:
         super().__init__("KEY", "VALUE")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
         """Cut the value in two and read the right side."""
-        left, right = super().convert(value, param, ctx)
+        if isinstance(value, tuple):
+            return value
+        left, separator, right = value.partition("=")
+        if not separator or not all(left.split(".")):
+            self.fail("a setting must be of the form KEY=VALUE (it is not shown, as it may be secret).", param, ctx)
         try:
-            return left, json.loads(right)
+            return left, json.loads(right, parse_constant=_no_number)
         except ValueError:
-            return left, {"True": True, "False": False}.get(right, right)
+            return left, {"True": True, "False": False, "None": None}.get(right, right)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)
+
+
+def nested(ctx: click.Context, param: click.Parameter, settings: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Return settings as one mapping, a dot in a key beginning a mapping in it; a callback of options.
+
+    Raises:
+        BadParameter: A key is both a value and a mapping.
+    """
+    options: dict[str, Any] = {}
+    for key, value in settings:
+        *folders, name = key.split(".")
+        inner = options
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+            if not isinstance(inner, dict):
+                raise click.BadParameter(f"{folder!r} of {key!r} has a value of its own already.", ctx, param)
+        both = isinstance(inner.get(name), dict) and isinstance(value, dict)
+        inner[name] = {**inner[name], **value} if both else value
+    return options
+
+
+class Share(ParamType):
+    """A share: ``10%`` or ``0.1``."""
+
+    name = "share"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Return what the help text shows."""
+        return "PERCENT%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the share."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 < share <= 1:
+            self.fail(f"{value!r} is not a share: give a percentage up to 100%, such as 10%.", param, ctx)
+        return share
 
 
 class Words(ParamType):

@@ -59,8 +59,8 @@ class Figures:
     get_ms_p95: float
     small_puts_per_second: float
     small_gets_per_second: float
-    up_bytes_per_second: float
-    down_bytes_per_second: float
+    up_bytes_per_second: int
+    down_bytes_per_second: int
     parallelism: int
     stream_bytes: int
     small_objects: int

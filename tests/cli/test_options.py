@@ -26,7 +26,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen.pop("observer", None)
         raise CalledError("called")
 
-    for name in ("backup", "restore", "verify", "diff", "ls", "show", "demo"):
+    for name in ("backup", "restore", "verify", "diff", "ls", "show", "repack", "doctor", "demo"):
         monkeypatch.setattr(api, name, catch)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return seen
@@ -49,6 +49,16 @@ NOTHING_CHOSEN = {
 }
 
 
+AS_THE_NAME_SAYS = {
+    "container": None,
+    "compression": None,
+    "level": None,
+    "volume_bytes": 1 << 30,
+    "buffer_bytes": 256 << 20,
+    "max_bytes_per_second": None,
+}
+
+
 def test_backup_without_options(called: dict[str, Any]) -> None:
     run("backup", "dest")
 
@@ -60,6 +70,7 @@ def test_backup_without_options(called: dict[str, Any]) -> None:
         "artifact_roots": {},
         "storage_options": {},
         "artifact_options": {},
+        **AS_THE_NAME_SAYS,
         **NOTHING_CHOSEN,
     }
 
@@ -73,6 +84,8 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         *["--artifact-root", "mlflow-artifacts:/=s3://bucket/root", "--artifact-root", "a=b=file:///c"],
         *["--storage-option", "endpoint_url=http://localhost:9000/?a=b", "--artifact-option", "anon=false"],
         *["--artifact-option", 'client_kwargs={"region_name": "eu-1"}', "--artifact-option", "max_concurrency=4"],
+        *["--container", "volumes", "--compression", "zstd", "--level", "3", "--volume-mib", "512"],
+        *["--buffer-mib", "128", "--max-mib-per-s", "1.5"],
     )
 
     assert called == {
@@ -83,6 +96,12 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         "artifact_roots": {"mlflow-artifacts:/": "s3://bucket/root", "a=b": "file:///c"},
         "storage_options": {"endpoint_url": "http://localhost:9000/?a=b"},
         "artifact_options": {"anon": False, "client_kwargs": {"region_name": "eu-1"}, "max_concurrency": 4},
+        "container": "volumes",
+        "compression": "zstd",
+        "level": 3,
+        "volume_bytes": 512 << 20,
+        "buffer_bytes": 128 << 20,
+        "max_bytes_per_second": 1.5 * (1 << 20),
         "experiments": ("iris", "test-*"),
         "run_filter": "metrics.f1 > 0.9",
         "models": ("m",),
@@ -140,6 +159,8 @@ def test_verify(called: dict[str, Any]) -> None:
         "args": ("url",),
         "level": "complete",
         "digest": "ab",
+        "sample": None,
+        "sample_seed": "",
         "parallelism": 2,
         "storage_options": {},
     }
@@ -153,9 +174,92 @@ def test_diff(called: dict[str, Any]) -> None:
         "artifacts": False,
         "parallelism": 8,
         "storage_options": {},
+        "src_storage_options": {},
+        "dst_storage_options": {},
         **NOTHING_CHOSEN,
         "without": ("artifacts",),
     }
+
+
+@pytest.mark.parametrize(("word", "share"), [("10%", 0.1), ("0.25", 0.25), ("100%", 1.0), ("0.5 %", 0.005)])
+def test_verify_takes_a_sample(called: dict[str, Any], word: str, share: float) -> None:
+    run("verify", "url", "--sample", word, "--sample-seed", "monday")
+
+    assert (called["sample"], called["sample_seed"]) == (pytest.approx(share), "monday")
+
+
+@pytest.mark.parametrize("word", ["0", "101%", "2", "ten", "-1%", "nan"])
+def test_a_sample_that_is_none_is_refused(word: str) -> None:
+    result = CliRunner().invoke(cli, ["verify", "url", "--sample", word])
+
+    assert result.exit_code == 2
+    assert "is not a share" in result.stderr
+
+
+def test_repack(called: dict[str, Any]) -> None:
+    run(
+        *["repack", "src", "dst.tar.zst", "--storage-option", "a=1", "--src-storage-option", "b=2"],
+        *["--dst-storage-option", "c=3", "--resume", "--parallel", "4", "--container", "tarball"],
+    )
+
+    assert called == {
+        "args": ("src", "dst.tar.zst"),
+        "parallelism": 4,
+        "resume": True,
+        "storage_options": {"a": 1},
+        "src_storage_options": {"b": 2},
+        "dst_storage_options": {"c": 3},
+        **AS_THE_NAME_SAYS,
+        "container": "tarball",
+    }
+
+
+def test_doctor(called: dict[str, Any]) -> None:
+    run("doctor", "s3://bucket/place", "--seed", "7", "--storage-option", "anon=true")
+
+    assert called == {
+        "args": ("s3://bucket/place",),
+        "seed": 7,
+        "parallelism": 8,
+        "storage_options": {"anon": True},
+    }
+
+
+def test_storage_options_are_read_and_nested(called: dict[str, Any]) -> None:
+    settings = [
+        "client_kwargs.endpoint_url=http://localhost:9000/?a=b",
+        "client_kwargs.verify=false",
+        'config_kwargs={"retries": {"max_attempts": 2}}',
+        "config_kwargs.read_timeout=5",
+        "anon=True",
+        "token=None",
+        "empty=",
+        "key=NaN",
+        'digits="0123"',
+    ]
+
+    run("ls", "url", *(word for setting in settings for word in ("--storage-option", setting)))
+
+    assert called["storage_options"] == {
+        "client_kwargs": {"endpoint_url": "http://localhost:9000/?a=b", "verify": False},
+        "config_kwargs": {"retries": {"max_attempts": 2}, "read_timeout": 5},
+        "anon": True,
+        "token": None,
+        "empty": "",
+        "key": "NaN",
+        "digits": "0123",
+    }
+
+
+@pytest.mark.parametrize("command", [["backup", "d"], ["restore", "s"], ["verify", "u"], ["ls", "u"], ["doctor", "u"]])
+@pytest.mark.parametrize("settings", [["hunter2"], ["=hunter2"], ["a..b=hunter2"], ["a=hunter2", "a.b=hunter2"]])
+def test_no_message_shows_the_value_of_a_setting(command: list[str], settings: list[str]) -> None:
+    words = [word for setting in settings for word in ("--storage-option", setting)]
+
+    result = CliRunner().invoke(cli, [*command, *words])
+
+    assert result.exit_code == 2
+    assert "hunter2" not in result.output + result.stderr
 
 
 def test_ls_show_and_demo(called: dict[str, Any]) -> None:

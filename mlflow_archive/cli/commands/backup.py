@@ -14,14 +14,16 @@ from mlflow_archive.cli.output import Output
 @click.command(
     cls=Command,
     short_help="Write a server's objects into an archive.",
-    interrupted="What was written is kept but is no archive yet; the same command with --resume goes on with it.",
+    interrupted="What was written is kept but is no archive yet; the same command with --resume goes on with it. "
+    "Of a tarball nothing is kept.",
 )
 @click.argument("dest_url")
 @options.tracking_uri_option
 @options.selection_option()
 @options.parallel_option
-@click.option("--resume", is_flag=True, help="Go on with an interrupted backup at DEST_URL.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted backup at DEST_URL; not for tarballs.")
 @options.dry_run_option
+@options.packing_options()
 @options.artifact_root_option
 @options.storage_option
 @options.artifact_option
@@ -34,15 +36,19 @@ def backup(
     parallel: int,
     resume: bool,
     dry_run: bool,
+    packing: dict[str, Any],
     artifact_roots: tuple[tuple[str, str], ...],
-    storage_options: tuple[tuple[str, Any], ...],
-    artifact_options: tuple[tuple[str, Any], ...],
+    storage_options: dict[str, Any],
+    artifact_options: dict[str, Any],
     output: Output,
 ) -> int:
     """Write everything an MLflow server has, or a selection, into one archive.
 
-    The server is only read. DEST_URL is a new or empty place: a local path or a URL (s3://, abfs://, gs://). There is
-    an archive only when the backup has ended; what cannot be read is listed in it, and the exit code is 3.
+    The server is only read. DEST_URL is a new or empty folder, or the name of a tarball: a local path or a URL
+    (s3://, abfs://, gs://, dbfs:/). There is an archive only when the backup has ended; what cannot be read is listed
+    in it, and the exit code is 3.
+
+    Large backups to an object store are best kept in volumes (--container volumes).
 
     Naming experiments, models or prompts leaves out what is not named.
     """
@@ -57,9 +63,10 @@ def backup(
             resume=resume,
             dry_run=dry_run,
             artifact_roots=dict(artifact_roots),
-            storage_options=dict(storage_options),
-            artifact_options=dict(artifact_options),
+            storage_options=storage_options,
+            artifact_options=artifact_options,
             observer=observer,
+            **packing,
             **wishes,
         )
     return show_report(

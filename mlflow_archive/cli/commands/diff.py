@@ -29,7 +29,7 @@ FIELDS_SHOWN = 5
 @click.argument("right")
 @options.selection_option()
 @options.parallel_option
-@options.storage_option
+@options.both_storage_options("LEFT", "RIGHT")
 @options.output_option(progress=True)
 def diff(
     *,
@@ -37,7 +37,9 @@ def diff(
     right: str,
     wishes: dict[str, Any],
     parallel: int,
-    storage_options: tuple[tuple[str, Any], ...],
+    storage_options: dict[str, Any],
+    src_storage_options: dict[str, Any],
+    dst_storage_options: dict[str, Any],
     output: Output,
 ) -> int:
     """Compare two sides, object by object: archives and servers in any combination.
@@ -54,7 +56,9 @@ def diff(
             right,
             artifacts="artifacts" not in wishes["without"],
             parallelism=parallel,
-            storage_options=dict(storage_options),
+            storage_options=storage_options,
+            src_storage_options=src_storage_options,
+            dst_storage_options=dst_storage_options,
             observer=observer,
             **wishes,
         )

@@ -27,13 +27,13 @@ def ls(
     url: str,
     experiment: str | None,
     kind: str | None,
-    storage_options: tuple[tuple[str, Any], ...],
+    storage_options: dict[str, Any],
     output: Output,
 ) -> int:
     """List what an archive holds: its sections with numbers, sizes and times. Needs no MLflow."""
     from mlflow_archive import api
 
-    listing = api.ls(url, kind=kind, experiment=experiment, storage_options=dict(storage_options))
+    listing = api.ls(url, kind=kind, experiment=experiment, storage_options=storage_options)
     output.result(listing.to_json(), lambda: overview(listing))
     return 0
 

@@ -65,8 +65,8 @@ def restore(
     dry_run: bool,
     parallel: int,
     artifact_roots: tuple[tuple[str, str], ...],
-    storage_options: tuple[tuple[str, Any], ...],
-    artifact_options: tuple[tuple[str, Any], ...],
+    storage_options: dict[str, Any],
+    artifact_options: dict[str, Any],
     output: Output,
 ) -> int:
     """Bring everything in an archive, or a selection, to an MLflow server.
@@ -89,8 +89,8 @@ def restore(
             parallelism=parallel,
             dry_run=dry_run,
             artifact_roots=dict(artifact_roots),
-            storage_options=dict(storage_options),
-            artifact_options=dict(artifact_options),
+            storage_options=storage_options,
+            artifact_options=artifact_options,
             observer=observer,
             **wishes,
         )

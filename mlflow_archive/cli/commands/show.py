@@ -23,9 +23,7 @@ from mlflow_archive.cli.values import KIND_WORDS
 )
 @options.storage_option
 @options.output_option()
-def show(
-    *, url: str, object_: str, kind: str | None, storage_options: tuple[tuple[str, Any], ...], output: Output
-) -> int:
+def show(*, url: str, object_: str, kind: str | None, storage_options: dict[str, Any], output: Output) -> int:
     """Show one object of an archive. Needs no MLflow.
 
     OBJECT is the id or the name of a run, an experiment, a registered model, a trace or anything else that ls lists.
@@ -34,6 +32,6 @@ def show(
     from mlflow_archive import api
     from mlflow_archive.cli.document import rendered
 
-    document = api.show(url, object_, kind=kind, storage_options=dict(storage_options))
+    document = api.show(url, object_, kind=kind, storage_options=storage_options)
     output.result(document, lambda: rendered(document))
     return 0

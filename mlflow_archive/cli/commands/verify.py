@@ -10,6 +10,7 @@ from mlflow_archive.cli import options, wording
 from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.failing import error_event
 from mlflow_archive.cli.output import Output
+from mlflow_archive.cli.values import Share
 from mlflow_archive.errors import NotAnArchiveError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ FINDINGS_SHOWN = 20
     "compares its digest; restorable also understands every record and follows every reference.",
 )
 @click.option("--digest", metavar="SHA256", help="The root digest that backup printed; the archive must have it.")
+@click.option(
+    "--sample",
+    type=Share(),
+    help="Read only this share of the files (artifacts, metric histories, spans, dataset records), chosen by their "
+    "paths, such as 10%. Documents are always read. Only at level valid.",
+)
+@click.option("--sample-seed", metavar="TEXT", default="", help="Another seed chooses other files, the same the same.")
 @options.parallel_option
 @options.storage_option
 @options.output_option(progress=True)
@@ -43,8 +51,10 @@ def verify(
     url: str,
     level: Literal["complete", "valid", "restorable"],
     digest: str | None,
+    sample: float | None,
+    sample_seed: str,
     parallel: int,
-    storage_options: tuple[tuple[str, Any], ...],
+    storage_options: dict[str, Any],
     output: Output,
 ) -> int:
     """Check an archive against the specification; every violated rule is printed with its place.
@@ -60,8 +70,10 @@ def verify(
             url,
             level=level,
             digest=digest,
+            sample=sample,
+            sample_seed=sample_seed,
             parallelism=parallel,
-            storage_options=dict(storage_options),
+            storage_options=storage_options,
             observer=observer,
         )
     error = report.error()
@@ -89,9 +101,15 @@ def verdict(report: VerifyReport, url: str) -> str:
         f"{wording.size(report.size_bytes)} read in {wording.duration(report.seconds)}"
     )
     if report.ok:
-        lines.append(f"OK: {url} is {report.level} ({checked})")
+        lines.append(f"OK: {url} is {report.level}{' as far as it was read' if report.sample else ''} ({checked})")
     else:
         lines.append(f"DAMAGED: {url} has {wording.count(len(report.problems), 'problem')} ({checked})")
+    if report.sample:
+        sample = report.sample
+        lines.append(
+            f"Sample: the bytes of {sample.files:,} of {wording.count(sample.files_total, 'file')} were read, "
+            f"{wording.size(sample.size_bytes)} of {wording.size(sample.size_bytes_total)}"
+        )
     if report.losses:
         lines.append(
             f"The backup could not read everything: it lists {wording.count(report.losses, 'loss', 'losses')}."
