@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from mlflow_archive.spec.version import TOOL_VERSION
 
 if TYPE_CHECKING:
-    from mlflow_archive.api import (  # noqa: A004
+    from mlflow_archive.api import (
         backup,
         copy,
         demo,
         diff,
         doctor,
         ls,
-        open,
+        open,  # noqa: A004
         repack,
         restore,
         show,
