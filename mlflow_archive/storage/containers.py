@@ -6,13 +6,22 @@ all of them, *volumes* are a folder of tarballs. All are stores, so that readers
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
-from mlflow_archive.errors import UnsupportedError
-from mlflow_archive.storage.opening import open_store
+from mlflow_archive.errors import IntegrityError, NotFoundError, UsageError
+from mlflow_archive.spec.layout import MANIFEST, MARKER
+from mlflow_archive.spec.paths import check_path
+from mlflow_archive.storage.opening import open_store, public_url
+from mlflow_archive.storage.packed.codec import Codec, codec_for
+from mlflow_archive.storage.packed.tarball_reader import TarballReader
+from mlflow_archive.storage.packed.tarball_store import TarballStore
+from mlflow_archive.storage.packed.volumes_reader import VolumesReader
+from mlflow_archive.storage.packed.volumes_store import VolumesStore
 from mlflow_archive.storage.store import Store
 
 Container = Literal["tree", "tarball", "volumes"]
@@ -20,6 +29,13 @@ Compression = Literal["zstd", "gzip", "none"]
 
 #: Names of tarballs, with their compression.
 TARBALL_ENDINGS: Mapping[str, Compression] = {".tar": "none", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/")
+_LEVELS = {"zstd": range(-100, 23), "gzip": range(10), "none": range(0)}
+_MIN_VOLUME_BYTES = 1 << 20
+#: No object waits in memory for its turn if it is larger. 8 MiB.
+_MOST_HELD_BYTES = 8 << 20
+_LEAST_HELD_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +65,7 @@ def begin_container(
     packing: Packing,
     *,
     storage_options: Mapping[str, object] | None = None,
-    parallelism: int = 8,  # noqa: ARG001
+    parallelism: int = 8,
 ) -> Store:
     """Return the store for a new archive, or for one that is to be gone on with; nothing is written yet.
 
@@ -63,9 +79,24 @@ def begin_container(
         UsageError: The URL or the packing has no meaning, or they contradict each other.
         UnsupportedError: The package for the protocol is not installed.
     """
-    if packing.container not in (None, "tree") or _is_tarball(url):
-        raise UnsupportedError("Only trees can be written yet; give the name of a folder.")
-    return open_store(url, storage_options=storage_options)
+    container = packing.container or ("tarball" if _ending(url) else "tree")
+    _require_sense(url, container, packing)
+    if container == "tree":
+        return open_store(url, storage_options=storage_options)
+    hold_bytes = packing.buffer_bytes // (4 * max(1, parallelism))
+    hold_bytes = max(_LEAST_HELD_BYTES, min(_MOST_HELD_BYTES, hold_bytes))
+    codec = _codec(url, packing)
+    if container == "volumes":
+        return VolumesStore(
+            open_store(url, storage_options=storage_options),
+            codec,
+            lanes=max(1, min(8, parallelism, packing.buffer_bytes >> 26)),
+            volume_bytes=packing.volume_bytes,
+            hold_bytes=hold_bytes,
+        )
+    folder, name = _divided(url)
+    outer = open_store(folder, storage_options=storage_options)
+    return TarballStore(outer, name, codec, url=public_url(url), hold_bytes=hold_bytes)
 
 
 def open_container(url: str, *, storage_options: Mapping[str, object] | None = None) -> Store:
@@ -77,11 +108,92 @@ def open_container(url: str, *, storage_options: Mapping[str, object] | None = N
         NotAnArchiveError: A tarball is none, or was cut off.
         IntegrityError: A table of contents is damaged, and cannot be rebuilt.
     """
-    if _is_tarball(url):
-        raise UnsupportedError("Tarballs cannot be read yet.")
-    return open_store(url, storage_options=storage_options)
+    if _ending(url):
+        return _open_object(url, storage_options) or open_store(url, storage_options=storage_options)
+    store = open_store(url, storage_options=storage_options)
+    volumes = VolumesReader.open(store)
+    if volumes is not None:
+        return volumes
+    if store.size_bytes(MANIFEST) is not None or store.size_bytes(MARKER) is not None:
+        return store
+    return _open_object(url, storage_options) or store
 
 
-def _is_tarball(url: str) -> bool:
-    name = PurePosixPath(url).name.lower()
-    return any(name.endswith(ending) for ending in TARBALL_ENDINGS)
+def _open_object(url: str, storage_options: Mapping[str, object] | None) -> Store | None:
+    """Open what is under the URL itself; None if there is no object."""
+    if not _has_name(url):
+        return None
+    folder, name = _divided(url)
+    outer = open_store(folder, storage_options=storage_options)
+    try:
+        if outer.size_bytes(name) is not None:
+            return TarballReader.open(outer, name, url=public_url(url))
+    except NotFoundError:
+        return None
+    return None
+
+
+def _ending(url: str) -> str | None:
+    """Return the ending that makes a URL the name of a tarball."""
+    name = url.rstrip("/").lower()
+    return next((ending for ending in TARBALL_ENDINGS if name.endswith(ending)), None)
+
+
+def _require_sense(url: str, container: Container, packing: Packing) -> None:
+    ending = _ending(url)
+    shown = public_url(url)
+    if container != "tarball" and ending:
+        raise UsageError(f"{shown} is the name of a tarball; give the name of a folder to keep {_some(container)} in.")
+    if container == "tree" and (packing.compression is not None or packing.level is not None):
+        raise UsageError(
+            "A tree keeps files as they are; leave out compression and level, or choose another container."
+        )
+    if container == "tarball" and not _has_name(url):
+        raise UsageError(f"{shown} is a place for folders; give the tarball a name, such as backup.tar.zst.")
+    if packing.volume_bytes < _MIN_VOLUME_BYTES:
+        raise UsageError("A volume must have at least 1 MiB.")
+
+
+def _some(container: Container) -> str:
+    return "a tree" if container == "tree" else "volumes"
+
+
+def _codec(url: str, packing: Packing) -> Codec:
+    ending = _ending(url)
+    named = TARBALL_ENDINGS[ending] if ending else None
+    chosen = packing.compression or named or "zstd"
+    if named is not None and chosen != named:
+        raise UsageError(
+            f"{public_url(url)} ends in {ending}, which says {named} and not {chosen}: change one of them."
+        )
+    if packing.level is not None and packing.level not in _LEVELS[chosen]:
+        if chosen == "none":
+            raise UsageError("Without compression there is no level; leave it out.")
+        raise UsageError(f"The level of {chosen} is from {min(_LEVELS[chosen])} to {max(_LEVELS[chosen])}.")
+    return codec_for(chosen, packing.level)
+
+
+def _has_name(url: str) -> bool:
+    """Tell whether a URL has a name within a folder or bucket."""
+    if not _SCHEME.match(url):
+        return bool(url.strip("/"))
+    parts = urlsplit(url)
+    return bool(parts.path.strip("/")) or (parts.scheme == "memory" and bool(parts.netloc))
+
+
+def _divided(url: str) -> tuple[str, str]:
+    """Divide a URL into that of the folder and the name in it.
+
+    Raises:
+        UsageError: No object can have that name.
+    """
+    if _SCHEME.match(url):
+        folder, _, name = url.rstrip("/").rpartition("/")
+        folder += "/"
+        name = unquote(name) if url.startswith(("file:", "local:")) else name
+    else:
+        folder, name = os.path.split(os.path.abspath(url))  # noqa: PTH100
+    try:
+        return folder, check_path(name)
+    except IntegrityError as error:
+        raise UsageError(f"{name!r} cannot be the name of a tarball: choose a plain one.") from error
