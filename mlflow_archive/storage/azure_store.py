@@ -16,9 +16,10 @@ from azure.storage.blob import BlobBlock
 
 from mlflow_archive.errors import ConflictError, NotFoundError
 from mlflow_archive.spec.paths import check_path
+from mlflow_archive.storage.budget import Budget
 from mlflow_archive.storage.faults import too_large, translated
 from mlflow_archive.storage.partial import is_partial
-from mlflow_archive.storage.pieces import PIECE_BYTES, Loop, Piece, PiecesWriter, read_pieces
+from mlflow_archive.storage.pieces import PIECE_BYTES, UPLOAD_BYTES, Loop, Piece, PiecesWriter, read_pieces
 from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class AzureStore(Store):
         self.url = url
         self._fs = fs
         self._loop = Loop(fs.loop)
+        self._budget = Budget(UPLOAD_BYTES)
         self._container, _, folder = root.strip("/").partition("/")
         self._start = f"{folder}/" if folder else ""
 
@@ -77,6 +79,7 @@ class AzureStore(Store):
             self._loop,
             send,
             lambda: self._translated(key, writing=True),
+            self._budget,
             in_flight=_IN_FLIGHT,
             piece_bytes=lambda count: PIECE_BYTES << min(count // _BLOCKS_OF_A_SIZE, _DOUBLINGS),
         )

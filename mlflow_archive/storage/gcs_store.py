@@ -18,9 +18,10 @@ from gcsfs.retry import HttpError
 
 from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError, UnavailableError
 from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.faults import too_large, translated
+from mlflow_archive.storage.budget import Budget
+from mlflow_archive.storage.faults import taken, too_large, translated
 from mlflow_archive.storage.partial import is_partial
-from mlflow_archive.storage.pieces import PIECE_BYTES, Loop, Piece, PiecesWriter, read_pieces
+from mlflow_archive.storage.pieces import PIECE_BYTES, UPLOAD_BYTES, Loop, Piece, PiecesWriter, read_pieces
 from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class GcsStore(Store):
         self.url = url
         self._fs = fs
         self._loop = Loop(fs.loop)
+        self._budget = Budget(UPLOAD_BYTES)
         self._bucket, _, folder = root.strip("/").partition("/")
         self._start = f"{folder}/" if folder else ""
 
@@ -71,12 +73,15 @@ class GcsStore(Store):
             self._loop,
             upload.send,
             lambda: self._translated(key, writing=True),
+            self._budget,
             in_flight=1,
             piece_bytes=lambda _count: PIECE_BYTES,
         )
         try:
             yield pieces
             rest = pieces.finish()
+            if exclusive and pieces.count:
+                self._require_free(key)
             self._complete(key, upload, rest)
         except BaseException:
             pieces.cancel()
@@ -149,6 +154,11 @@ class GcsStore(Store):
         except ConflictError:
             if self._about(key).get("metadata", {}).get(_WRITER) != upload.writer:
                 raise
+
+    def _require_free(self, key: str) -> None:
+        """Look before a long upload is completed: servers that imitate Google's forget its condition."""
+        if self.size_bytes(key) is not None:
+            raise taken(self.url, key)
 
     def _discard(self, upload: _Upload) -> None:
         """Cancel an upload; if that fails, it ends by itself."""

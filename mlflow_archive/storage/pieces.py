@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mlflow_archive.errors import ConflictError, NotFoundError, UnavailableError
+from mlflow_archive.storage.budget import Budget
 from mlflow_archive.storage.store import CHUNK_BYTES
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ Translated = Callable[[], AbstractContextManager[None]]
 
 #: A writer holds one of these and sends up to `PiecesWriter.in_flight` more; a reader holds two.
 PIECE_BYTES = 8 << 20
+#: What all writers of one store may have on its way together.
+UPLOAD_BYTES = 128 << 20
 
 
 class Loop:
@@ -58,6 +61,7 @@ class PiecesWriter:
         loop: Where ``send`` runs.
         send: Gets the offset and the bytes of a piece.
         translated: Gives the backend's errors their meaning.
+        budget: What all writers of the store may have on its way together.
         in_flight: How many pieces may be on their way at once. With 1 they arrive in order.
         piece_bytes: Size of a piece, by its number.
     """
@@ -67,6 +71,7 @@ class PiecesWriter:
         loop: Loop,
         send: Callable[[int, bytes], Task[None]],
         translated: Translated,
+        budget: Budget,
         *,
         in_flight: int,
         piece_bytes: Callable[[int], int],
@@ -74,6 +79,7 @@ class PiecesWriter:
         self._loop = loop
         self._send = send
         self._translated = translated
+        self._budget = budget
         self._in_flight = in_flight
         self._piece_bytes = piece_bytes
         self._buffer = bytearray()
@@ -110,9 +116,12 @@ class PiecesWriter:
         with self._translated():
             while len(self._waiting) >= self._in_flight:
                 self._waiting.popleft().result()
-            data = bytes(self._buffer)
-            self._buffer.clear()
-            self._waiting.append(self._loop.start(self._send(self.sent_bytes, data)))
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._budget.take(len(data))
+        sending = self._loop.start(self._send(self.sent_bytes, data))
+        sending.add_done_callback(lambda _: self._budget.give_back(len(data)))
+        self._waiting.append(sending)
         self.count += 1
         self.sent_bytes += len(data)
 

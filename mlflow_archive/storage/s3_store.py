@@ -22,10 +22,11 @@ from mlflow_archive.errors import (
     UnsupportedError,
 )
 from mlflow_archive.spec.paths import check_path
+from mlflow_archive.storage.budget import Budget
 from mlflow_archive.storage.faults import taken, too_large, translated
 from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.s3_bucket import Block, S3Bucket
-from mlflow_archive.storage.s3_upload import Budget, Upload
+from mlflow_archive.storage.s3_upload import Upload
 from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
 
 #: Size of one range of a large object, and how many ranges are fetched ahead of the reader.

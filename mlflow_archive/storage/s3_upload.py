@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
+from mlflow_archive.storage.budget import Budget
 from mlflow_archive.storage.s3_bucket import S3Bucket
 
 #: Size of the first parts. A smaller object goes in one request.
@@ -17,28 +17,6 @@ PARTS_PER_SIZE = 2000
 MAX_PARTS = 10_000
 #: How many parts of `PART_BYTES` one upload has under way at once; larger parts are fewer.
 PARTS_UNDER_WAY = 4
-
-
-class Budget:
-    """The bytes that all uploads of a store together may have under way."""
-
-    def __init__(self, total_bytes: int) -> None:
-        """Allow that many; one part larger than all may go alone."""
-        self._total = total_bytes
-        self._used = 0
-        self._freed = threading.Condition()
-
-    def take(self, size_bytes: int) -> None:
-        """Wait until there is room."""
-        with self._freed:
-            self._freed.wait_for(lambda: self._used == 0 or self._used + size_bytes <= self._total)
-            self._used += size_bytes
-
-    def give_back(self, size_bytes: int) -> None:
-        """Make room."""
-        with self._freed:
-            self._used -= size_bytes
-            self._freed.notify_all()
 
 
 class Upload:
