@@ -198,6 +198,7 @@ def verify(
     progress = Progress(watcher)
     root_digest, manifest = "", None
     try:
+        findings.add_all(store.problems(every_byte=level != "complete" and sampling is None))
         checker = Checker(store, Inventory(store), findings, canonical=level == "restorable")
         root_digest, manifest = _Root(checker, level, progress, sampling).check(digest, parallelism)
     except IntegrityError as error:  # the container itself is damaged, so that not even its files can be listed

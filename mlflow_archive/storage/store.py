@@ -22,6 +22,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from mlflow_archive.errors import Problem
+
 #: Readers get chunks of at most this size; writers may give any.
 CHUNK_BYTES = 1 << 20
 
@@ -120,6 +122,14 @@ class Store(ABC):
     @abstractmethod
     def sweep(self) -> int:
         """Delete what interrupted writes left behind, where the backend shows it; returns how many."""
+
+    def problems(self, *, every_byte: bool) -> Iterator[Problem]:  # noqa: ARG002 - for those that pack
+        """Yield what is wrong with the container as such, where a store packs many objects into few; else nothing.
+
+        Args:
+            every_byte: Read all of it, not only what says where the objects are.
+        """
+        yield from ()
 
     def remove_folders(self) -> None:
         """Remove the folders that are empty, the root as well, where a backend has folders; for scratch places."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import Problem, UsageError
 from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
 
 #: What was not used of the last moments may be made up for.
@@ -104,6 +104,10 @@ class ThrottledStore(Store):
     def sweep(self) -> int:
         """Delete what interrupted writes left behind."""
         return self._store.sweep()
+
+    def problems(self, *, every_byte: bool) -> Iterator[Problem]:
+        """Yield what is wrong with the container as such."""
+        return self._store.problems(every_byte=every_byte)
 
     def remove_folders(self) -> None:
         """Remove the folders that are empty."""
