@@ -53,7 +53,7 @@ def translated(url: str, key: str, *, writing: bool = False) -> Iterator[None]:
 
 def meaning_of(error: Exception, url: str, key: str, *, writing: bool = False) -> MlflowArchiveError | None:
     """Return our error for one of a backend; None if it is none of a backend's. Arguments as `translated`."""
-    place = f"{url.rstrip('/')}/{key}"
+    place = f"{url.rstrip('/')}/{key}" if key else url
     fault = vendor_fault(error)
     if fault is not None:
         return _vendor_meaning(fault, url, place, writing=writing)

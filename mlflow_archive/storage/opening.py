@@ -165,6 +165,7 @@ def _defaults(protocol: str, options: dict[str, object]) -> dict[str, object]:
     if protocol in ("s3", "s3a"):
         given = options.pop("config_kwargs", None)
         limits = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
-        own = {**limits, "max_pool_connections": _CONNECTIONS}
+        # Some services give the checksum of the whole object with a range of it. Archives have their own digests.
+        own = {**limits, "max_pool_connections": _CONNECTIONS, "response_checksum_validation": "when_required"}
         defaults["config_kwargs"] = {**own, **(given if isinstance(given, Mapping) else {})}
     return defaults

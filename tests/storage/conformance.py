@@ -100,7 +100,7 @@ class StoreTests(ABC):
                 list(store.read("folder/key"))
         assert store.size_bytes("folder/key") == 3 * CHUNK_BYTES
 
-    @pytest.mark.parametrize("written", [0, 1000, 3 * CHUNK_BYTES])
+    @pytest.mark.parametrize("written", [0, 1000, 12 * CHUNK_BYTES])
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, UnavailableError, ConnectionResetError])
     def test_after_an_exception_there_is_nothing(self, store, written, error):
         with pytest.raises(error, match="in the middle"):
@@ -108,7 +108,7 @@ class StoreTests(ABC):
         assert self.raw_read(store, "key") is None
         assert self.raw_keys(store) == set()
 
-    @pytest.mark.parametrize("written", [0, 1000, 3 * CHUNK_BYTES])
+    @pytest.mark.parametrize("written", [0, 1000, 12 * CHUNK_BYTES])
     def test_after_an_exception_the_old_object_is_there(self, store, written):
         write(store, "key", b"good")
         with pytest.raises(ValueError, match="in the middle"):
@@ -168,8 +168,35 @@ class StoreTests(ABC):
         assert self.raw_read(store, "folder/key") == b"first"
 
     def test_create_has_one_winner(self, store):
-        for round in range(10):
+        for round in range(15):
             winners = race(store, f"round/{round}", 6)
+            assert len(winners) == 1 if self.exclusive_create else len(winners) >= 1
+            assert self.raw_read(store, f"round/{round}") in winners
+
+    @pytest.mark.parametrize("written", [0, 1000, 12 * CHUNK_BYTES])
+    def test_an_exclusive_write_refuses_what_is_there(self, store, written):
+        with store.write("folder/key", exclusive=True) as writer:
+            writer.write(b"first")
+        with pytest.raises(ConflictError), store.write("folder/key", exclusive=True) as writer:
+            writer.write(b"x" * written)
+        assert self.raw_read(store, "folder/key") == b"first"
+        assert self.raw_keys(store) == {"folder/key"}
+
+    @pytest.mark.parametrize("written", [1000, 12 * CHUNK_BYTES])
+    def test_an_exclusive_write_refuses_what_came_meanwhile(self, store, written):
+        def overtaken():
+            with store.write("key", exclusive=True) as writer:
+                writer.write(b"x" * written)
+                self.raw_write(store, "key", b"faster")
+
+        with pytest.raises(ConflictError):
+            overtaken()
+        assert self.raw_read(store, "key") == b"faster"
+        assert self.raw_keys(store) == {"key"}
+
+    def test_exclusive_writes_have_one_winner(self, store):
+        for round in range(5):
+            winners = race(store, f"round/{round}", 6, create=write_exclusively)
             assert len(winners) == 1 if self.exclusive_create else len(winners) >= 1
             assert self.raw_read(store, f"round/{round}") in winners
 
@@ -259,6 +286,16 @@ class StoreTests(ABC):
         assert {f.key for f in store.list("one/x")} == {key for key in keys if key.startswith("one/x/")}
         assert list(store.list("none")) == []
 
+    def test_a_listing_shows_what_another_writer_did_in_between(self, store):
+        write(store, "a/one", b"1")
+        assert {found.key for found in store.list("a")} == {"a/one"}
+        assert store.size_bytes("a/two") is None
+        self.raw_write(store, "a/two", b"22")
+        self.raw_write(store, "a/one", b"1111")
+        assert {(found.key, found.size_bytes) for found in store.list("a")} == {("a/one", 4), ("a/two", 2)}
+        assert store.size_bytes("a/two") == 2
+        assert b"".join(store.read("a/two")) == b"22"
+
     def test_delete(self, store):
         write(store, "a/b", b"x")
         write(store, "a/c", b"x")
@@ -307,7 +344,16 @@ def write_and_raise(store: Store, key: str, data: bytes, error: BaseException) -
         raise error
 
 
-def race(store: Store, key: str, contenders: int) -> list[bytes]:
+def write_exclusively(store: Store, key: str, data: bytes) -> None:
+    with store.write(key, exclusive=True) as writer:
+        writer.write(data)
+
+
+def create(store: Store, key: str, data: bytes) -> None:
+    store.create(key, data)
+
+
+def race(store: Store, key: str, contenders: int, create=create) -> list[bytes]:
     """Let several threads create one key at once; return what the winners wrote."""
     barrier = threading.Barrier(contenders)
     winners: list[bytes] = []
@@ -315,7 +361,7 @@ def race(store: Store, key: str, contenders: int) -> list[bytes]:
     def contend(number: int) -> None:
         barrier.wait()
         try:
-            store.create(key, f"contender {number}".encode())
+            create(store, key, f"contender {number}".encode())
         except ConflictError:
             return
         winners.append(f"contender {number}".encode())

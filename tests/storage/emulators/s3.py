@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,8 @@ class S3Service:
     endpoint: str
     key: str
     secret: str
-    buckets: list[str] = field(default_factory=list)
+    #: An s3fs of the package's for this service, for tests to share.
+    file_system: Any = None
 
     @property
     def storage_options(self) -> dict[str, object]:
@@ -69,4 +70,8 @@ class S3Service:
 
     def uploads(self, bucket: str) -> list[str]:
         """Return the keys of uploads that were neither completed nor aborted."""
-        return [found["Key"] for found in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())]
+        try:
+            answer = self.client.list_multipart_uploads(Bucket=bucket)
+        except self.client.exceptions.NoSuchUpload:  # what rclone says of a bucket that never had one
+            return []
+        return [found["Key"] for found in answer.get("Uploads", ())]
