@@ -39,6 +39,7 @@ _MOST_AT_ONCE = 8
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 120.0
 #: Of the SDK, which asks for the credentials and sends large files.
 _TIMEOUTS = {"http_timeout_seconds": 60, "retry_timeout_seconds": 60}
+_SHORTEST_IN_PARTS = 8 << 20
 _LONGEST_RETRY_AFTER_SECONDS = 120.0
 _LONGEST_MESSAGE = 200
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
@@ -330,6 +331,7 @@ def _log_in(options: Mapping[str, str]) -> tuple[Any, Any]:
     # The SDK's words list the whole configuration, so none of them are shown.
     with suppress(OSError, ValueError, RuntimeError):
         config = Config(**settings)
+        config.files_ext_multipart_upload_min_stream_size = _SHORTEST_IN_PARTS  # what it reads ahead of every upload
         config.authenticate()
         host = config.host
     if not host:

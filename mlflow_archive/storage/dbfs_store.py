@@ -165,9 +165,21 @@ class DbfsStore(Store):
                 count += 1
         return count
 
+    def remove_folders(self) -> None:
+        """Remove the folders that are empty, the root as well."""
+        with told(self.url, writing=True):
+            self._remove_empty(self._root)
+
     def close(self) -> None:
         """End the connections."""
         self._api.close()
+
+    def _remove_empty(self, folder: str) -> None:
+        _, folders = self._listed(folder or "/")
+        for below in folders:
+            self._remove_empty(below)
+        if folder:
+            self._delete(folder)
 
     def _place(self, key: str) -> str:
         return f"{self._root}/{self._check(key)}"

@@ -35,6 +35,8 @@ _MOST_PARTS = 8000
 #: Chunks of the writer that wait to be sent.
 _WAITING = 8
 _POLL_SECONDS = 0.2
+#: Slashes in ``/Volumes/catalog/schema/volume``.
+_VOLUME_DEPTH = 4
 #: How often a download that broke off is gone on with when nothing comes any more.
 _MOST_BREAKS = 4
 
@@ -133,9 +135,26 @@ class UnityStore(Store):
         """Return 0: an interrupted upload is never seen, and Databricks takes it away."""
         return 0
 
+    def remove_folders(self) -> None:
+        """Remove the folders that are empty, the root as well if it is not the volume."""
+        with told(self.url, writing=True):
+            self._remove_empty(self._root)
+
     def close(self) -> None:
         """End the connections."""
         self._api.close()
+
+    def _remove_empty(self, folder: str) -> None:
+        files, folders = self._listed(folder)
+        for below in folders:
+            self._remove_empty(below)
+        if files or folder.count("/") <= _VOLUME_DEPTH:
+            return
+        try:
+            self._api.call("DELETE", f"/api/2.0/fs/directories{quote(folder)}")
+        except FaultError as fault:
+            if not fault.absent and fault.status != 400:  # not empty: there are files in a folder below
+                raise
 
     def _place(self, key: str) -> str:
         return f"{self._root}/{self._check(key)}"
@@ -295,6 +314,10 @@ class _Pipe(io.RawIOBase):
             self._left = self._left[len(taken) :]
             found += taken
         return bytes(found)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return a chunk: who sends this line by line means to send it piece by piece."""
+        return self.read(CHUNK_BYTES if size is None or size < 0 else size)
 
     def _next(self) -> bytes:
         while not self._given_up.is_set():

@@ -96,6 +96,8 @@ class FakeDatabricks:
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.at_once = 0
+        self.most_at_once = 0
         self.clock = time.monotonic
         self.lock = threading.RLock()
         self._last_handle = 0
@@ -303,7 +305,12 @@ def _handler(fake: FakeDatabricks) -> type[BaseHTTPRequestHandler]:
                 else:
                     self._send(fault.answer or Answer())
                 return
+            with fake.lock:
+                fake.at_once += 1
+                fake.most_at_once = max(fake.most_at_once, fake.at_once)
             answer = fake.serve(self.command, self.path, dict(self.headers), body)
+            with fake.lock:
+                fake.at_once -= 1
             if fault is not None and fault.lost:
                 self._lose()
                 return
@@ -334,16 +341,15 @@ def _handler(fake: FakeDatabricks) -> type[BaseHTTPRequestHandler]:
                 length = int(self.headers.get("Content-Length", 0))
                 body = self.rfile.read(length)
                 return body if len(body) == length else None
-            found = b""
+            chunks: list[bytes] = []
             while True:
                 size = int(self.rfile.readline() or b"x", 16)
-                chunk = self.rfile.read(size)
-                if len(chunk) < size:
+                chunks.append(self.rfile.read(size))
+                if len(chunks[-1]) < size:
                     return None
                 self.rfile.readline()
                 if not size:
-                    return found
-                found += chunk
+                    return b"".join(chunks)
 
     return Handler
 

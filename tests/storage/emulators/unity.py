@@ -9,9 +9,11 @@ databricks-sdk's ``mixins/files.py``: uploads in parts by signed URLs (initiate-
     complete-upload, create-abort-upload-url), with 200 and an ETag for each part; ``signed_urls`` off is a workspace
     that has them forbidden, where one PUT has to do.
 
+Issue 5834 of the Databricks CLI: a volume without files answers as if it were not there.
+
 Assumptions: a PUT that breaks off leaves nothing; ``overwrite=false`` is decided when an upload is completed, and also
-when it is begun in parts; a folder without files is not there, as in an object store; a part other than the last has at
-least 5 MiB (S3's limit).
+when it is begun in parts; a folder stays when its last file is deleted; a part other than the last has at least 5 MiB
+(S3's limit).
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class FilesApi:
     def __init__(self, host: str, lock: threading.RLock) -> None:
         self.host = host
         self.files: dict[str, tuple[bytes, float]] = {}
+        self.folders: set[str] = set()
         self.uploads: dict[str, _Upload] = {}
         self.signed_urls = True
         self.ranges = True
@@ -55,6 +58,10 @@ class FilesApi:
         with self._lock:
             self._clock += 1  # so that every version has another time of its own
             self.files[path] = (data, time.time() - 100_000 + self._clock)
+            folder = path.rpartition("/")[0]
+            while len(folder) > len(VOLUME):
+                self.folders.add(folder)
+                folder = folder.rpartition("/")[0]
 
     def serve(self, verb: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> Reply:
         with self._lock:
@@ -118,10 +125,14 @@ class FilesApi:
 
     def _directory(self, verb: str, place: str, query: dict[str, str]) -> Reply:
         start = place + "/"
-        below = [name for name in self.files if name.startswith(start)]
+        below = [name for name in {*self.files, *self.folders} if name.startswith(start)]
         if verb == "PUT":
+            self.folders.add(place)
             return 204, b"", {}
-        if not below:
+        if verb == "DELETE" and not below and place in self.folders:
+            self.folders.discard(place)
+            return 204, b"", {}
+        if not below and place not in self.folders:
             return _error(404, "NOT_FOUND", f"The directory {place} does not exist.", verb)
         if verb == "DELETE":
             return _error(400, "INVALID_PARAMETER_VALUE", "The directory is not empty.")
