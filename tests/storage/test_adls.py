@@ -13,26 +13,9 @@ from mlflow_archive.storage.azure_store import AzureStore
 from mlflow_archive.storage.opening import open_store
 from mlflow_archive.storage.pieces import PIECE_BYTES
 from tests.storage.conformance import StoreTests, race, write, write_and_raise
-from tests.storage.emulators.azurite import azurite
 from tests.storage.emulators.counting import requests_sent
 
 SEVERAL = 3 * PIECE_BYTES + 17
-
-
-@pytest.fixture(scope="session")
-def azure_options(tmp_path_factory):
-    with azurite(tmp_path_factory.mktemp("azurite")) as options:
-        yield options
-
-
-@pytest.fixture(scope="session")
-def container(azure_options):
-    """A client of Microsoft's own, to look behind the store with."""
-    from azure.storage.blob import BlobServiceClient
-
-    service = BlobServiceClient.from_connection_string(azure_options["connection_string"])
-    with service.create_container("archives") as client:
-        yield client
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import uuid
 
 import pytest
-import requests
 
 from mlflow_archive.errors import ConflictError, NotAuthorisedError, NotFoundError, UnavailableError
 from mlflow_archive.storage.gcs_store import GcsStore
@@ -15,46 +14,8 @@ from mlflow_archive.storage.opening import open_store
 from mlflow_archive.storage.pieces import PIECE_BYTES
 from tests.storage.conformance import StoreTests, race, write, write_and_raise
 from tests.storage.emulators.counting import requests_sent
-from tests.storage.emulators.gcs import fake_gcs
 
 SEVERAL = 3 * PIECE_BYTES + 17
-
-
-class Bucket:
-    """The bucket, looked at through plain HTTP."""
-
-    def __init__(self, url):
-        self.session = requests.Session()
-        self.session.trust_env = False
-        self.url = url
-        answer = self.session.post(f"{url}/storage/v1/b", json={"name": "archives"}, timeout=10)
-        assert answer.status_code == 200, answer.text
-
-    def get(self, name):
-        place = f"{self.url}/storage/v1/b/archives/o/{requests.utils.quote(name, safe='')}"
-        answer = self.session.get(place, params={"alt": "media"}, timeout=30)
-        assert answer.status_code in (200, 404), answer.text
-        return answer.content if answer.status_code == 200 else None
-
-    def put(self, name, data):
-        place = f"{self.url}/upload/storage/v1/b/archives/o"
-        answer = self.session.post(place, params={"uploadType": "media", "name": name}, data=data, timeout=30)
-        assert answer.status_code == 200, answer.text
-
-    def names(self, prefix):
-        answer = self.session.get(f"{self.url}/storage/v1/b/archives/o", params={"prefix": prefix}, timeout=30)
-        return {item["name"] for item in answer.json().get("items", [])}
-
-
-@pytest.fixture(scope="session")
-def gcs_options(tmp_path_factory):
-    with fake_gcs(tmp_path_factory.mktemp("fake-gcs")) as options:
-        yield options
-
-
-@pytest.fixture(scope="session")
-def bucket(gcs_options):
-    return Bucket(gcs_options["endpoint_url"])
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import requests
+
 from tests.servers.server import free_port
 from tests.storage.emulators.process import EmulatorError, running
 
@@ -23,6 +25,35 @@ def fake_gcs(directory: Path) -> Iterator[dict[str, str]]:
     names = ["-external-url", url, "-public-host", f"127.0.0.1:{port}", "-log-level", "warn"]
     with running([*command, *names], port, directory / "fake-gcs-server.log"):
         yield {"endpoint_url": url, "token": "anon", "project": "tests"}
+
+
+class Bucket:
+    """A new bucket ``archives``, through plain HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.url = url
+        answer = self.session.post(f"{url}/storage/v1/b", json={"name": "archives"}, timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, None if there is none."""
+        place = f"{self.url}/storage/v1/b/archives/o/{requests.utils.quote(name, safe='')}"
+        answer = self.session.get(place, params={"alt": "media"}, timeout=30)
+        assert answer.status_code in (200, 404), answer.text
+        return answer.content if answer.status_code == 200 else None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object."""
+        place = f"{self.url}/upload/storage/v1/b/archives/o"
+        answer = self.session.post(place, params={"uploadType": "media", "name": name}, data=data, timeout=30)
+        assert answer.status_code == 200, answer.text
+
+    def names(self, prefix: str) -> set[str]:
+        """Return the names that begin so."""
+        answer = self.session.get(f"{self.url}/storage/v1/b/archives/o", params={"prefix": prefix}, timeout=30)
+        return {item["name"] for item in answer.json().get("items", [])}
 
 
 def _binary() -> Path:
