@@ -22,6 +22,8 @@ from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredO
 
 #: Size of an upload's pieces: with 10,000 of them, the most S3 takes, an object may have 160 GB.
 BLOCK_BYTES = 16 << 20
+#: Size of the blocks that an object is read in.
+READ_BYTES = 8 << 20
 
 
 class FsspecStore(Store):
@@ -72,21 +74,23 @@ class FsspecStore(Store):
             self._fs.pipe_file(place, data, mode="create")
 
     def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
-        """Yield an object or a range of it."""
+        """Yield an object or a range of it, a block a request; the size is asked for only if there is a second one."""
         place = self._place(key)
-        with translated(self.url, key):
-            file = self._fs.open(place, "rb", block_size=BLOCK_BYTES // 2)
-        with file:
-            left = size_bytes
-            if start:
-                file.seek(start)
-            while left is None or left > 0:
-                with translated(self.url, key):
-                    chunk = file.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
-                if not chunk:
-                    return
-                left = None if left is None else left - len(chunk)
-                yield bytes(chunk)
+        end: int | None = None if size_bytes is None else start + size_bytes
+        asked = False
+        while end is None or start < end:
+            wanted = READ_BYTES if end is None else min(READ_BYTES, end - start)
+            with translated(self.url, key):
+                block = bytes(self._fs.cat_file(place, start=start, end=start + wanted))
+            for offset in range(0, min(len(block), wanted), CHUNK_BYTES):
+                yield block[offset : min(offset + CHUNK_BYTES, wanted)]
+            start += len(block)
+            if len(block) < wanted:
+                return
+            if not asked:  # a service may refuse a range behind the end
+                asked = True
+                total = self.size_bytes(key) or 0
+                end = total if end is None else min(end, total)
 
     def read_all(self, key: str, *, limit_bytes: int) -> bytes:
         """Return a whole small object, by one request where the file system can read a range of an unknown one."""

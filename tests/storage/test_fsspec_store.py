@@ -7,10 +7,12 @@ import io
 import threading
 
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from mlflow_archive.errors import NotAuthorisedError, UnavailableError
+from mlflow_archive.storage import fsspec_store
 from mlflow_archive.storage.fsspec_store import FsspecStore
 from tests.storage.conformance import StoreTests, write
 
@@ -125,6 +127,26 @@ class TestFilesThatShow(StoreTests):
         assert [found.key for found in store.list()] == ["a/key"]
         assert store.sweep() == 1
         assert self.raw_keys(store) == {"a/key"}
+
+
+class TestAFolderOfAnotherFileSystem(TestFilesThatShow):
+    """fsspec's ``dir``, which puts a folder before all names."""
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        fs = DirFileSystem(path=str(tmp_path), fs=LocalFileSystem(auto_mkdir=True, skip_instance_cache=True))
+        return FsspecStore(fs, "root", f"visible://{tmp_path}/root")
+
+
+def test_a_large_object_is_read_in_blocks(monkeypatch):
+    monkeypatch.setattr(fsspec_store, "READ_BYTES", 1000)
+    fs = PiecesFileSystem()
+    store = FsspecStore(fs, "bucket", "s3://bucket")
+    for size in (0, 999, 1000, 1001, 3500):
+        data = bytes(range(250)) * 20
+        write(store, "key", data[:size])
+        assert b"".join(store.read("key")) == data[:size]
+        assert b"".join(store.read("key", start=7, size_bytes=2000)) == data[7:size][:2000]
 
 
 @pytest.mark.parametrize(
