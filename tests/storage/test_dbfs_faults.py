@@ -295,9 +295,9 @@ def test_empty_folders_can_be_removed(fake, store):
             "Databricks refused the credentials for dbfs:/one/key: Not sent; check the token or the profile.",
         ),
         (
-            Answer.error(403, "403", "Invalid access token."),
+            Answer.error(403, "403", "Bad access token."),
             NotAuthorisedError,
-            "Databricks refused the credentials for dbfs:/one/key: Invalid access token; check the token or the profile.",
+            "Databricks refused the credentials for dbfs:/one/key: Bad access token; check the token or the profile.",
         ),
         (
             Answer.error(403, "PERMISSION_DENIED", "Public DBFS root is disabled. Access is denied."),
