@@ -97,10 +97,8 @@ def doctor(
         watcher.notify(Note(f"Trying out {public_url(url)}"))
         with store.write("first") as writer:  # without the right to write, nothing else is worth trying
             writer.write(b"first")
-        checks = []
-        for check in run_checks(Patient(store, opened, random.Random(seed))):  # noqa: S311 - test data
-            watcher.notify(Note(f"{check.title}: {check.status}"))
-            checks.append(check)
+        patient = Patient(store, opened, random.Random(seed))  # noqa: S311 - test data
+        checks = [*run_checks(patient, lambda title: watcher.notify(Note(f"  {title}")))]
         watcher.notify(Note("Measuring"))
         figures = None
         try:

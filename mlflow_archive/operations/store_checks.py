@@ -93,10 +93,11 @@ class Patient:
         return key
 
 
-def run_checks(patient: Patient) -> Iterator[Check]:
-    """Try everything out, one after the other."""
+def run_checks(patient: Patient, begun: Callable[[str], None]) -> Iterator[Check]:
+    """Try everything out, one after the other; ``begun`` is told each title."""
     for name, must, title, check in _CHECKS:
         patient.folder = name
+        begun(title)
         try:
             detail = check(patient)
         except AbsentError as error:
@@ -107,11 +108,6 @@ def run_checks(patient: Patient) -> Iterator[Check]:
             yield Check(name, title, must, "failed", str(error))
         else:
             yield Check(name, title, must, "passed", detail)
-
-
-def titles() -> Sequence[str]:
-    """Return the titles of all checks, in their order."""
-    return [title for _, _, title, _ in _CHECKS]
 
 
 def _read_back(patient: Patient) -> str:
