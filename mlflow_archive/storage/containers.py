@@ -23,6 +23,7 @@ from mlflow_archive.storage.packed.tarball_store import TarballStore
 from mlflow_archive.storage.packed.volumes_reader import VolumesReader
 from mlflow_archive.storage.packed.volumes_store import VolumesStore
 from mlflow_archive.storage.store import Store
+from mlflow_archive.storage.throttled import Allowance, ThrottledStore
 
 Container = Literal["tree", "tarball", "volumes"]
 Compression = Literal["zstd", "gzip", "none"]
@@ -82,20 +83,20 @@ def begin_container(
     container = packing.container or ("tarball" if _ending(url) else "tree")
     _require_sense(url, container, packing)
     if container == "tree":
-        return open_store(url, storage_options=storage_options)
+        return _begun(url, packing, storage_options)
     hold_bytes = packing.buffer_bytes // (4 * max(1, parallelism))
     hold_bytes = max(_LEAST_HELD_BYTES, min(_MOST_HELD_BYTES, hold_bytes))
     codec = _codec(url, packing)
     if container == "volumes":
         return VolumesStore(
-            open_store(url, storage_options=storage_options),
+            _begun(url, packing, storage_options),
             codec,
             lanes=max(1, min(8, parallelism, packing.buffer_bytes >> 26)),
             volume_bytes=packing.volume_bytes,
             hold_bytes=hold_bytes,
         )
     folder, name = _divided(url)
-    outer = open_store(folder, storage_options=storage_options)
+    outer = _begun(folder, packing, storage_options)
     return TarballStore(outer, name, codec, url=public_url(url), hold_bytes=hold_bytes)
 
 
@@ -117,6 +118,14 @@ def open_container(url: str, *, storage_options: Mapping[str, object] | None = N
     if store.size_bytes(MANIFEST) is not None or store.size_bytes(MARKER) is not None:
         return store
     return _open_object(url, storage_options) or store
+
+
+def _begun(url: str, packing: Packing, storage_options: Mapping[str, object] | None) -> Store:
+    """Return the store that the container's bytes go to, at the pace that the packing allows."""
+    store = open_store(url, storage_options=storage_options)
+    if packing.max_bytes_per_second is None:
+        return store
+    return ThrottledStore(store, Allowance(packing.max_bytes_per_second))
 
 
 def _open_object(url: str, storage_options: Mapping[str, object] | None) -> Store | None:
