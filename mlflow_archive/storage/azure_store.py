@@ -48,14 +48,20 @@ class AzureStore(Store):
     """
 
     def __init__(
-        self, fs: AzureBlobFileSystem, root: str, url: str, *, check: Callable[[str], str] = check_path
+        self,
+        fs: AzureBlobFileSystem,
+        root: str,
+        url: str,
+        *,
+        check: Callable[[str], str] = check_path,
+        upload_bytes: int = UPLOAD_BYTES,
     ) -> None:
         """See the class."""
         self._check = check
         self.url = url
         self._fs = fs
         self._loop = Loop(fs.loop)
-        self._budget = Budget(UPLOAD_BYTES)
+        self._budget = Budget(upload_bytes)
         self._container, _, folder = root.strip("/").partition("/")
         self._start = f"{folder}/" if folder else ""
 

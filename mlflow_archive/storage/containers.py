@@ -83,20 +83,21 @@ def begin_container(
     container = packing.container or ("tarball" if _ending(url) else "tree")
     _require_sense(url, container, packing)
     if container == "tree":
-        return _begun(url, packing, storage_options)
+        return _begun(url, packing, storage_options, upload_bytes=packing.buffer_bytes)
     hold_bytes = packing.buffer_bytes // (4 * max(1, parallelism))
     hold_bytes = max(_LEAST_HELD_BYTES, min(_MOST_HELD_BYTES, hold_bytes))
     codec = _codec(url, packing)
+    upload_bytes = packing.buffer_bytes // 2  # what is packed waits in memory before as well
     if container == "volumes":
         return VolumesStore(
-            _begun(url, packing, storage_options),
+            _begun(url, packing, storage_options, upload_bytes=upload_bytes),
             codec,
             lanes=max(1, min(8, parallelism, packing.buffer_bytes >> 26)),
             volume_bytes=packing.volume_bytes,
             hold_bytes=hold_bytes,
         )
     folder, name = _divided(url)
-    outer = _begun(folder, packing, storage_options)
+    outer = _begun(folder, packing, storage_options, upload_bytes=upload_bytes)
     return TarballStore(outer, name, codec, url=public_url(url), hold_bytes=hold_bytes)
 
 
@@ -120,9 +121,9 @@ def open_container(url: str, *, storage_options: Mapping[str, object] | None = N
     return _open_object(url, storage_options) or store
 
 
-def _begun(url: str, packing: Packing, storage_options: Mapping[str, object] | None) -> Store:
+def _begun(url: str, packing: Packing, storage_options: Mapping[str, object] | None, *, upload_bytes: int) -> Store:
     """Return the store that the container's bytes go to, at the pace that the packing allows."""
-    store = open_store(url, storage_options=storage_options)
+    store = open_store(url, storage_options=storage_options, upload_bytes=upload_bytes)
     if packing.max_bytes_per_second is None:
         return store
     return ThrottledStore(store, Allowance(packing.max_bytes_per_second))

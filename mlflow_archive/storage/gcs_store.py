@@ -49,13 +49,21 @@ class GcsStore(Store):
         check: Returns a key, or raises if it may not be one.
     """
 
-    def __init__(self, fs: GCSFileSystem, root: str, url: str, *, check: Callable[[str], str] = check_path) -> None:
+    def __init__(
+        self,
+        fs: GCSFileSystem,
+        root: str,
+        url: str,
+        *,
+        check: Callable[[str], str] = check_path,
+        upload_bytes: int = UPLOAD_BYTES,
+    ) -> None:
         """See the class."""
         self._check = check
         self.url = url
         self._fs = fs
         self._loop = Loop(fs.loop)
-        self._budget = Budget(UPLOAD_BYTES)
+        self._budget = Budget(upload_bytes)
         self._bucket, _, folder = root.strip("/").partition("/")
         self._start = f"{folder}/" if folder else ""
 

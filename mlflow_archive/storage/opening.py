@@ -54,7 +54,13 @@ _READ_SECONDS = 60
 _CONNECTIONS = 64
 
 
-def open_store(url: str, *, storage_options: Mapping[str, object] | None = None, raw_keys: bool = False) -> Store:
+def open_store(
+    url: str,
+    *,
+    storage_options: Mapping[str, object] | None = None,
+    raw_keys: bool = False,
+    upload_bytes: int | None = None,
+) -> Store:
     """Return the store for a URL; nothing is created or asked of the backend before it is used.
 
     Credentials come from where the service's own tools look for them (environment, profiles, the machine's role),
@@ -65,6 +71,8 @@ def open_store(url: str, *, storage_options: Mapping[str, object] | None = None,
         storage_options: Passed on to the fsspec file system (endpoint, credentials ...); not for local paths.
         raw_keys: Take keys as others named them, with any character, as long as they stay below the root; else they
             must be safe everywhere, as those of an archive are.
+        upload_bytes: How much of all uploads together may be on its way, where that is held in memory; None is the
+            backend's own measure.
 
     Raises:
         UsageError: The URL has no meaning, or its options have none.
@@ -83,7 +91,7 @@ def open_store(url: str, *, storage_options: Mapping[str, object] | None = None,
         from mlflow_archive.storage.dbfs_store import open_dbfs
 
         return open_dbfs(url, storage_options or {}, check=check)
-    return _open_remote(url, protocol, dict(storage_options or {}), check)
+    return _open_remote(url, protocol, dict(storage_options or {}), check, upload_bytes)
 
 
 def public_url(url: str) -> str:
@@ -121,7 +129,10 @@ def _local_path(url: str, protocol: str | None) -> Path:
     return Path(path[1:] if re.match(r"^/[A-Za-z]:", path) else path)
 
 
-def _open_remote(url: str, protocol: str, options: dict[str, object], check: KeyCheck) -> Store:
+def _open_remote(
+    url: str, protocol: str, options: dict[str, object], check: KeyCheck, upload_bytes: int | None
+) -> Store:
+    limit = {} if upload_bytes is None else {"upload_bytes": upload_bytes}
     shown = public_url(url)
     fs, root = _file_system(url, protocol, {**_defaults(protocol, options), **options})
     if isinstance(fs, MemoryFileSystem):
@@ -131,15 +142,15 @@ def _open_remote(url: str, protocol: str, options: dict[str, object], check: Key
 
         if not root.strip("/"):
             raise UsageError(f"{shown} names no bucket; write s3://bucket/folder.")
-        return S3Store(fs, root, shown, check=check)
+        return S3Store(fs, root, shown, check=check, **limit)
     if protocol in _AZURE and hasattr(fs, "service_client"):
         from mlflow_archive.storage.azure_store import AzureStore
 
-        return AzureStore(fs, root, shown, check=check)
+        return AzureStore(fs, root, shown, check=check, **limit)
     if protocol in _GOOGLE and hasattr(fs, "base"):
         from mlflow_archive.storage.gcs_store import GcsStore
 
-        return GcsStore(fs, root, shown, check=check)
+        return GcsStore(fs, root, shown, check=check, **limit)
     return FsspecStore(fs, root, shown, check=check)
 
 

@@ -51,14 +51,16 @@ class S3Store(Store):
         check: What keys may be.
     """
 
-    def __init__(self, fs: Any, root: str, url: str, *, check: KeyCheck = check_path) -> None:
+    def __init__(
+        self, fs: Any, root: str, url: str, *, check: KeyCheck = check_path, upload_bytes: int = UPLOAD_BYTES
+    ) -> None:
         """See the class."""
         self.url = url
         bucket, prefix, _ = fs.split_path(root.rstrip("/"))
         self._bucket = S3Bucket(fs, bucket)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._check = check
-        self._budget = Budget(UPLOAD_BYTES)
+        self._budget = Budget(upload_bytes)
 
     @contextmanager
     def write(self, key: str, *, size_bytes: int | None = None, exclusive: bool = False) -> Iterator[ByteWriter]:
