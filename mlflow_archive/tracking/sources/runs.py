@@ -15,6 +15,7 @@ from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.paging import each_once, integer, mapping, member, number, objects, pages, text, without
 from mlflow_archive.tracking.sources.context import ExperimentRef, Reading, unreadable
 from mlflow_archive.tracking.sources.histories import Batch, batch_size, metrics_part
+from mlflow_archive.tracking.sources.run_files import RunFiles
 
 _PAGE = 1000
 _PATH = "the server's answer"
@@ -27,6 +28,7 @@ def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, sel
 
     Histories of the next runs are fetched while the last ones are written.
     """
+    files = RunFiles(reading.artifacts, workspace) if selection.artifacts else None
     following: tuple[Batch, list[RunRecord]] | None = None
     for runs in _groups(reading, workspace, experiment, selection):
         if isinstance(runs, Item):
@@ -36,10 +38,10 @@ def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, sel
         if reading.points.room:
             batch.start()
         if following:
-            yield from _items(reading, *following, selection)
+            yield from _items(reading, *following, files)
         following = (batch, runs)
     if following:
-        yield from _items(reading, *following, selection)
+        yield from _items(reading, *following, files)
 
 
 def _groups(
@@ -120,10 +122,11 @@ def _filter(selection: Selection) -> str:
     return " and ".join(clauses)
 
 
-def _items(reading: Reading, batch: Batch, runs: list[RunRecord], selection: Selection) -> Iterator[Item]:
+def _items(reading: Reading, batch: Batch, runs: list[RunRecord], files: RunFiles | None) -> Iterator[Item]:
+    bare = files.without_files(runs) if files else frozenset(run.info.run_id for run in runs)
     for run in runs:
         key = ObjectKey(Kind.RUN, run.info.run_id, run.info.experiment_id, batch.workspace, run.info.run_name or "")
-        yield Item(key, partial(_load, reading, key, run, batch, selection.artifacts))
+        yield Item(key, partial(_load, reading, key, run, batch, key.id not in bare))
 
 
 def _load(reading: Reading, key: ObjectKey, run: RunRecord, batch: Batch, artifacts: bool) -> Content:
