@@ -34,7 +34,9 @@ def test_every_public_name_is_there_and_sorted():
         _ = ma.no_such_name
 
 
-@pytest.mark.parametrize("name", ["backup", "restore", "copy", "open", "verify", "ls", "show", "diff", "demo"])
+@pytest.mark.parametrize(
+    "name", ["backup", "restore", "copy", "open", "verify", "ls", "show", "diff", "repack", "doctor", "demo"]
+)
 def test_every_call_is_documented_and_typed(name):
     call = getattr(api, name)
     signature = inspect.signature(call)

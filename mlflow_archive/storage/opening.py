@@ -166,8 +166,17 @@ def _file_system(url: str, protocol: str, options: dict[str, object]) -> tuple[A
     except (ValueError, TypeError, KeyError) as error:
         if protocol not in fsspec.available_protocols():
             raise UsageError(f"{shown} has the protocol {protocol!r}, which no installed package knows.") from error
-        raise UsageError(f"{shown} cannot be opened: {error}.") from error
+        raise UsageError(f"{shown} cannot be opened: {_without_values(str(error), options)}.") from error
     return fs, root
+
+
+def _without_values(message: str, options: Mapping[str, object]) -> str:
+    """Return a package's message, unless it shows the value of an option, which may be a credential."""
+    values = [value for value in options.values() if isinstance(value, str) and value]
+    for value in options.values():
+        if isinstance(value, Mapping):
+            values += [inner for inner in value.values() if isinstance(inner, str) and inner]
+    return "its storage options are not accepted" if any(value in message for value in values) else message
 
 
 def _defaults(protocol: str, options: dict[str, object]) -> dict[str, object]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mlflow_archive.archive.sampling import Sampling
 from mlflow_archive.archive.writer import ArchiveWriter
-from mlflow_archive.errors import ExitCode, NotAnArchiveError, UnavailableError
+from mlflow_archive.errors import ExitCode, NotAnArchiveError, UnavailableError, UsageError
 from mlflow_archive.events import BytesMoved, Event, TransferFinished, TransferStarted
 from mlflow_archive.operations.verify import verify
 from mlflow_archive.spec.canonical import JSONObject
@@ -205,3 +206,34 @@ def test_a_store_that_does_not_answer_is_no_finding(root: Path, monkeypatch: pyt
     monkeypatch.setattr(store, "read", broken)
     with pytest.raises(UnavailableError):
         verify(store, "valid")
+
+
+def test_a_sample_reads_a_share_of_the_files_and_all_documents(root: Path) -> None:
+    store = open_store(str(root))
+    everything = verify(store, "valid")
+    seen = set()
+    for seed in range(12):
+        report = verify(store, "valid", sampling=Sampling(0.5, str(seed)))
+        again = verify(store, "valid", sampling=Sampling(0.5, str(seed)))
+        assert report.sample is not None
+        assert report.sample == again.sample
+        assert (report.objects, report.problems, report.warnings) == (everything.objects, (), ())
+        assert report.sample.files_total == 3
+        assert report.size_bytes == everything.size_bytes - (report.sample.size_bytes_total - report.sample.size_bytes)
+        seen.add(report.sample.files)
+    assert len(seen) > 1
+
+
+def test_a_sample_misses_damage_elsewhere_and_finds_it_in_what_it_reads(root: Path) -> None:
+    (root / FILES["blob"]).write_bytes(b"HELLO")
+    store = open_store(str(root))
+    for seed in map(str, range(12)):
+        sampling = Sampling(0.5, seed)
+        report = verify(store, "valid", sampling=sampling)
+        assert [problem.rule for problem in report.problems] == (["E042"] if sampling.takes(FILES["blob"]) else [])
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_a_sample_of_no_share_is_refused(share: float) -> None:
+    with pytest.raises(UsageError):
+        Sampling(share)

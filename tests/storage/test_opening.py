@@ -121,3 +121,16 @@ def test_a_missing_http_package_is_called_by_its_right_name(monkeypatch: pytest.
 
     with pytest.raises(UnsupportedError, match="pip install 'aiohttp'"):
         open_store("https://example.com/archive")
+
+
+@pytest.mark.parametrize("options", [{"key": "hunter2"}, {"client_kwargs": {"password": "hunter2"}}])
+def test_the_value_of_an_option_is_in_no_message(monkeypatch: pytest.MonkeyPatch, options: dict) -> None:
+    def refuse(url: str, **given: object) -> None:
+        raise ValueError(f"what is {given}?")
+
+    monkeypatch.setattr("fsspec.url_to_fs", refuse)
+
+    with pytest.raises(UsageError) as caught:
+        open_store("memory://x", storage_options=options)
+
+    assert "hunter2" not in str(caught.value)
