@@ -73,11 +73,20 @@ _TABLE: tuple[tuple[str, Level, str], ...] = (
     ("E052", "complete", "Blobs are sorted by role and name, each pair once."),
     ("E053", "complete", "A section stands where its kind belongs, at the root or in an experiment, each once."),
     ("E054", "complete", "An object has only the parts of its kind, each once."),
+    # Containers.
+    ("E060", "valid", "A frame decompresses to the part of the tar that the table gives it, at most 32 MiB."),
+    ("E061", "complete", "A table has its form: frames in a row, members sorted, each once, in the tar, apart."),
+    ("E062", "valid", "Each member of a tarball is a regular file with a whole header."),
+    ("E063", "valid", "The tar has each member of the table at its place, with its name and size."),
+    ("E064", "complete", "`volumes.json` has its form, and names each volume once."),
+    ("E065", "complete", "Each volume of `volumes.json` exists with its `size_bytes`."),
     # Warnings: bytes and form.
     ("W001", "complete", "Each file below the root is named by a descriptor of the archive."),
     ("W002", "complete", "The minor version is one the verifier knows; else parts of the archive go unchecked."),
     ("W003", "restorable", "Documents and lines are in the canonical form."),
     ("W004", "complete", "No two paths differ only in case, and none is a folder of another."),
+    # Warnings: containers.
+    ("W060", "complete", "A tarball has a table and a footer, both whole; else all of it must be read to open it."),
     # Warnings: references that leave the archive.
     ("W010", "restorable", "A run's parent run (tag `mlflow.parentRunId`) is in the archive."),
     ("W011", "restorable", "A model version's run is in the archive."),

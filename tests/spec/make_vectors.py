@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mlflow_archive.spec.canonical import document_bytes
 from mlflow_archive.spec.rules import RULES
 from tests.spec.building import Builder
 from tests.spec.vectors_invalid import invalid
+from tests.spec.vectors_packed import packed
 from tests.spec.vectors_valid import valid
 from tests.spec.vectors_warning import warning
 
@@ -37,6 +39,8 @@ class Vector:
     about: str
     builder: Builder
     digest: str | None = None
+    pack: Callable[[dict[str, bytes]], dict[str, bytes]] | None = None
+    """Makes what is at the place of the archive's files; None is a tree."""
 
     @property
     def folder(self) -> str:
@@ -51,8 +55,17 @@ class Vector:
     def rules(self) -> list[str]:
         return [] if self.group == "valid" else [self.name.split("-")[0]]
 
-    def expectation(self, files: dict[str, bytes]) -> bytes:
+    def placed(self, archive: dict[str, bytes]) -> dict[str, bytes]:
+        """Return the files of the vector's folder."""
+        if self.pack is not None:
+            return self.pack(dict(archive))
+        return {f"archive/{path}": data for path, data in archive.items()}
+
+    def expectation(self, files: dict[str, bytes], placed: dict[str, bytes]) -> bytes:
         expected: dict[str, object] = {"about": self.about, "rules": self.rules, "level": self.level}
+        [place] = {path.split("/")[0] for path in placed}
+        if place != "archive":
+            expected["archive"] = place
         if self.digest is not None:
             expected["digest"] = self.digest
         if "manifest.json" in files:
@@ -70,6 +83,7 @@ def vectors() -> list[Vector]:
         if name[:4] == "E044"
     ]
     found += [Vector("warning", name, about, builder) for name, about, builder in warning()]
+    found += [Vector(group, name, about, builder, pack=pack) for group, name, about, builder, pack in packed()]
     return found
 
 
@@ -78,8 +92,9 @@ def files() -> dict[str, bytes]:
     result: dict[str, bytes] = {}
     for vector in vectors():
         archive = vector.builder.build()
-        result[f"{vector.folder}/expect.json"] = vector.expectation(archive)
-        result.update({f"{vector.folder}/archive/{path}": data for path, data in archive.items()})
+        placed = vector.placed(archive)
+        result[f"{vector.folder}/expect.json"] = vector.expectation(archive, placed)
+        result.update({f"{vector.folder}/{path}": data for path, data in placed.items()})
     return result
 
 
