@@ -8,10 +8,19 @@ from datetime import timedelta
 
 import pytest
 
-from mlflow_archive.errors import NotAuthorisedError, NotFoundError, UnavailableError, UnsupportedError, UsageError
+from mlflow_archive.errors import (
+    IntegrityError,
+    NotAuthorisedError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+    UsageError,
+)
 from mlflow_archive.storage import s3_store, s3_upload
 from mlflow_archive.storage.opening import open_store
 from mlflow_archive.storage.s3_store import S3Store
+from mlflow_archive.tracking.artifact_contract import ArtifactFile
+from mlflow_archive.tracking.stored_artifacts import StoredFolder
 from tests.storage.conformance import StoreTests, run_threads, write
 from tests.storage.emulators.counting import requests_sent
 from tests.storage.emulators.moto import moto_service
@@ -43,13 +52,17 @@ def opened(service, bucket, folder="root", **options):
     return open_store(f"s3://{bucket}/{folder}", storage_options={**service.storage_options, **options})
 
 
+def opened_again(service, bucket):
+    """Open a store with the connections of the last: it takes a second to load what botocore knows."""
+    if service.file_system is None:
+        service.file_system = opened(service, bucket)._bucket._fs
+    return S3Store(service.file_system, f"{bucket}/root", f"s3://{bucket}/root")
+
+
 class S3StoreTests(StoreTests):
     @pytest.fixture
     def store(self, service):
-        if service.file_system is None:  # one for all tests, as it takes a second to load what botocore knows
-            service.file_system = opened(service, "bucket")._bucket._fs
-        bucket = service.new_bucket()
-        store = S3Store(service.file_system, f"{bucket}/root", f"s3://{bucket}/root")
+        store = opened_again(service, service.new_bucket())
         yield store
         assert service.uploads(self.bucket(store)) == [], "no upload is left open"
 
@@ -114,9 +127,7 @@ def bucket(moto):
 
 @pytest.fixture
 def store(moto, bucket):
-    store = opened(moto, bucket)
-    assert isinstance(store, S3Store)
-    return store
+    return opened_again(moto, bucket)
 
 
 # Requests
@@ -322,16 +333,31 @@ def test_marks_of_folders_are_no_objects(store, moto, bucket):
     assert [found.key for found in store.list()] == ["folder/key"]
 
 
-@pytest.mark.parametrize(
-    "key", ["a:b", "a?b#c", "trailing. ", 'q"uote*<|>', "back\\slash", "ä/漢字/e\u0301", "con/x", "%41"]
-)
-def test_raw_keys_are_taken_as_they_are(moto, bucket, key):
+RAW_KEYS = ["a:b", "a?b#c", "trailing. ", 'q"uote*<|>', "back\\slash", "ä/漢字/e\u0301", "con/x", "%41"]
+
+
+def test_raw_keys_are_taken_as_they_are(moto, bucket):
     store = open_store(f"s3://{bucket}/mlflow", storage_options=moto.storage_options, raw_keys=True)
-    write(store, key, b"data")
-    assert moto.keys(bucket) == {f"mlflow/{key}"}
-    assert [found.key for found in store.list()] == [key]
-    assert store.read_all(key, limit_bytes=4) == b"".join(store.read(key)) == b"data"
-    assert store.size_bytes(key) == 4
+    assert isinstance(store, S3Store)
+    for key in RAW_KEYS:
+        write(store, key, b"data")
+        assert moto.keys(bucket) == {f"mlflow/{key}"}
+        assert [found.key for found in store.list()] == [key]
+        assert store.read_all(key, limit_bytes=4) == b"".join(store.read(key)) == b"data"
+        assert store.size_bytes(key) == 4
+        store.delete(key)
+    for key in ("", "/a", "../a", "a/../b", "a//b", "."):
+        with pytest.raises(IntegrityError, match="E020"):
+            write(store, key, b"data")
+
+
+def test_artifacts_keep_their_names(moto, bucket):
+    folder = StoredFolder(open_store(f"s3://{bucket}", storage_options=moto.storage_options, raw_keys=True), "1/run")
+    folder.write("plots: a/b?c#d.png", iter([b"da", b"ta"]), 4)
+    assert moto.get(bucket, "1/run/plots: a/b?c#d.png") == b"data"
+    assert list(folder.list()) == [ArtifactFile("plots: a/b?c#d.png", 4)]
+    with folder.open("plots: a/b?c#d.png") as chunks:
+        assert b"".join(chunks) == b"data"
 
 
 def test_a_bucket_may_be_the_root(moto, bucket):

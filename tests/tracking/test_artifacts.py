@@ -197,7 +197,7 @@ def test_a_mapped_store(tmp_path: Path) -> None:
     owner = _run("mlflow-artifacts:/1/r1/artifacts")
     with closing(open_artifacts(_client(local=False), roots=roots)) as access:
         assert list(access.list(owner)) == []
-        _write_and_read(access, owner, ("a.txt", "deep/er/b.bin", "empty", "ü ñ/+ & =.txt"))
+        _write_and_read(access, owner, ("a.txt", "deep/er/b.bin", "empty", "ü ñ/+ & =.txt", "a: b?c#d. "))
         assert access.present("mlflow-artifacts:/1") is None
         with pytest.raises(NotFoundError):
             _read(access, owner, "none")
