@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import cast
 
 from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.records.trace import TraceInfo
+from mlflow_archive.tracking.sinks.otlp import encode_span, export_request
 
 #: One OTLP request holds at most about so much. 4 MiB.
 _MAX_BATCH_BYTES = 4 << 20
@@ -19,7 +20,7 @@ OTLP_PATH = "/v1/traces"
 OTLP_TYPE = "application/x-protobuf"
 
 
-def can_send() -> bool:
+def _mlflow_encodes() -> bool:
     """Tell whether the installed MLflow can make OTLP out of its spans (3.4 and later can)."""
     if find_spec("opentelemetry.proto") is None:
         return False
@@ -47,29 +48,31 @@ def otlp_requests(trace_id: str, lines: Iterator[JSONObject]) -> Iterator[bytes]
     Raises:
         UsageError: A span is not one that MLflow can read.
     """
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    request = ExportTraceServiceRequest()
-    scope = request.resource_spans.add().scope_spans.add()
+    encode = _encode_with_mlflow if _mlflow_encodes() else encode_span
+    batch: list[bytes] = []
     size = 0
     for line in lines:
-        span = _otlp_span(trace_id, line)
-        size += span.ByteSize()
-        scope.spans.append(span)
+        span = _otlp_span(trace_id, line, encode)
+        size += len(span)
+        batch.append(span)
         if size > _MAX_BATCH_BYTES:
-            yield cast("bytes", request.SerializeToString())
-            del scope.spans[:]
-            size = 0
-    if scope.spans:
-        yield cast("bytes", request.SerializeToString())
+            yield export_request(batch)
+            batch, size = [], 0
+    if batch:
+        yield export_request(batch)
 
 
-def _otlp_span(trace_id: str, line: JSONObject) -> Any:
+def _encode_with_mlflow(line: JSONObject) -> bytes:
     from mlflow.entities.span import Span
+
+    return cast("bytes", Span.from_dict(line).to_otel_proto().SerializeToString())
+
+
+def _otlp_span(trace_id: str, line: JSONObject, encode: Callable[[JSONObject], bytes]) -> bytes:
     from mlflow.exceptions import MlflowException
 
     try:
-        return Span.from_dict(line).to_otel_proto()
+        return encode(line)
     except (MlflowException, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"A span of the trace {trace_id} is not one MLflow can read ({error}).") from error
 

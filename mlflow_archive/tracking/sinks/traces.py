@@ -38,7 +38,6 @@ from mlflow_archive.tracking.sinks.spans import (
     OTLP_TYPE,
     Window,
     belongs_to,
-    can_send,
     otlp_requests,
     traces_json,
 )
@@ -127,7 +126,7 @@ class Traces:
         """Tell whether the spans can go where the target keeps spans itself."""
         if trace.spans is None or (trace.has_file and trace.record.spans_location in (None, _IN_ARTIFACTS)):
             return False
-        if not self._context.client.at_least("3.4.0") or not can_send():
+        if not self._context.client.at_least("3.4.0"):
             return False
         first = next(iter(trace.spans.open()), None)
         return first is not None and belongs_to(trace.key.id, first)
