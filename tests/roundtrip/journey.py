@@ -6,19 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlflow.version import VERSION
-
 from mlflow_archive import api
 from mlflow_archive.operations.report import Report
-from tests.comparison import API_LIMITS
 
 #: Registered models with versions whose files are in a bucket or a workspace that is not there.
 OUT_OF_REACH = {"churn", "sources of all.kinds"}
-INSTALLED = tuple(int(part) for part in VERSION.split(".")[:2])
-#: What a restored server may differ in, with the MLflow that is installed beside the package.
-LIMITS = dict(API_LIMITS)
-if INSTALLED < (3, 4):
-    LIMITS["trace.tags.mlflow.trace.spansLocation"] = "only 3.4 and later can send spans to the target's database"
 
 
 def assert_only_places_out_of_reach(report: Report) -> None:

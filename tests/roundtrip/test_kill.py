@@ -14,7 +14,7 @@ from mlflow_archive import api
 from mlflow_archive.errors import NotAnArchiveError
 from tests.comparison import NOT_RESTORED, compare_servers, describe
 from tests.conftest import StartServer
-from tests.roundtrip.journey import LIMITS, assert_sound, sections
+from tests.roundtrip.journey import assert_sound, sections
 from tests.roundtrip.killing import DONE, run
 from tests.seeding import seed_server
 from tests.servers import MlflowServer
@@ -101,7 +101,7 @@ def test_a_killed_restore_is_completed_by_the_next(
     assert killed, "no restore was killed before its end"
     ended = run("restore", str(archive), "--tracking-uri", target.uri)
     assert ended.code in DONE, ended.said
-    differences = compare_servers(source.uri, target.uri, limits=LIMITS, without=NOT_RESTORED)
+    differences = compare_servers(source.uri, target.uri, without=NOT_RESTORED)
     assert not differences, describe(differences)
     target.stop()
 

@@ -15,7 +15,7 @@ from mlflow_archive import api
 from mlflow_archive.errors import UnsupportedError
 from tests.comparison import NOT_RESTORED, compare_servers, describe
 from tests.conftest import StartServer
-from tests.roundtrip.journey import LIMITS, assert_only_places_out_of_reach, assert_sound, sections
+from tests.roundtrip.journey import assert_only_places_out_of_reach, assert_sound, sections
 from tests.seeding import seed_server
 from tests.servers import SERVER_PYTHON, MlflowServer
 
@@ -100,7 +100,7 @@ def test_a_backup_of_the_restored_server_is_equal(archive: Path, restored: Mlflo
 
 def test_a_restored_server_is_equal(archive: Path, source_server: MlflowServer, restored: MlflowServer) -> None:
     # Last: MLflow's client changes a server by looking at its label schemas.
-    differences = compare_servers(source_server.uri, restored.uri, limits=LIMITS, without=NOT_RESTORED)
+    differences = compare_servers(source_server.uri, restored.uri, without=NOT_RESTORED)
     assert not differences, describe(differences)
 
 
@@ -112,5 +112,5 @@ def test_files_with_names_no_server_can_carry(start_server: StartServer, tmp_pat
     assert_only_places_out_of_reach(api.backup(source.uri, str(tmp_path / "archive")))
     assert_sound(tmp_path / "archive")
     api.restore(str(tmp_path / "archive"), target.uri)
-    differences = compare_servers(source.uri, target.uri, limits=LIMITS, without=NOT_RESTORED)
+    differences = compare_servers(source.uri, target.uri, without=NOT_RESTORED)
     assert not differences, describe(differences)
