@@ -127,7 +127,7 @@ def test_exit_1_when_a_disk_is_full(replace: Replace) -> None:
     [
         (["backup"], "Missing argument 'DEST_URL'."),
         (["backup", "x", "--parallel", "0"], "Invalid value for '--parallel'"),
-        (["backup", "x", "--storage-option", "novalue"], "'novalue' is not of the form KEY=VALUE."),
+        (["backup", "x", "--storage-option", "novalue"], "a setting must be of the form KEY=VALUE"),
         (["restore", "x", "--if-exists", "overwrite"], "'overwrite' is not one of"),
         (["backup", "x", "--no-such-option"], "No such option"),
         (["no-such-command"], "No such command 'no-such-command'"),
