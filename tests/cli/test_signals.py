@@ -37,5 +37,6 @@ def test_exit_130_when_asked_to_stop(signal_number: signal.Signals) -> None:
 
     assert process.returncode == 130
     assert stderr == (
-        "Interrupted. What was written is kept but is no archive yet; the same command with --resume goes on with it.\n"
+        "Interrupted. What was written is kept but is no archive yet; the same command with --resume goes on with it. "
+        "Of a tarball nothing is kept.\n"
     )
