@@ -15,6 +15,7 @@ from typing import Protocol
 import zstandard
 
 from mlflow_archive.errors import IntegrityError, Problem
+from mlflow_archive.storage.packed.buffered import Buffered
 
 #: No frame holds more of the tar than this. 32 MiB.
 MAX_FRAME_BYTES = 32 << 20
@@ -254,7 +255,7 @@ class _Zstd:
         return b"".join(pieces)
 
     def frames(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-        source = _Buffered(chunks)
+        source = Buffered(chunks)
         while source.has_more():
             magic = int.from_bytes(source.take(4), "little")
             if magic & 0xFFFFFFF0 == 0x184D2A50:
@@ -325,7 +326,7 @@ def _raw_frame(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _take_frame(source: _Buffered) -> tuple[bytes, int]:
+def _take_frame(source: Buffered) -> tuple[bytes, int]:
     """Take a frame after its magic number by walking over its block headers, without decompressing it."""
     (descriptor,) = head = source.take(1)
     single = bool(descriptor & 0x20)
@@ -367,42 +368,3 @@ def _inflate(data: bytes, size_bytes: int) -> Iterator[bytes]:
             yield piece
     except zlib.error as error:
         raise _bad_skippable() from error
-
-
-class _Buffered:
-    """Chunks as a stream of bytes."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-        self._at = 0
-
-    def has_more(self) -> bool:
-        """Tell whether another byte comes."""
-        while self._at == len(self._rest):
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return False
-            self._rest, self._at = chunk, 0
-        return True
-
-    def take(self, size: int) -> bytes:
-        """Return exactly so many bytes."""
-        parts = []
-        while size:
-            if not self.has_more():
-                raise EOFError
-            part = self._rest[self._at : self._at + size]
-            self._at += len(part)
-            size -= len(part)
-            parts.append(part)
-        return b"".join(parts)
-
-    def skip(self, size: int) -> None:
-        """Pass over bytes."""
-        while size:
-            if not self.has_more():
-                raise EOFError
-            step = min(size, len(self._rest) - self._at)
-            self._at += step
-            size -= step
