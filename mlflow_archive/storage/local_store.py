@@ -265,7 +265,8 @@ class _Part:
 
     def _finish(self) -> None:
         os.fsync(self._descriptor)
-        self._close()
+        if sys.platform == "win32":  # where no open file can be renamed; elsewhere it stays locked till then
+            self._close()
 
     def _close(self) -> None:
         if self._open:

@@ -295,3 +295,28 @@ def test_a_sweep_between_the_birth_of_a_file_and_its_lock_takes_nothing_away(sto
     write(store, "key", b"x")
     assert swept == [1]
     assert store.read_all("key", limit_bytes=1) == b"x"
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_sweep_between_the_last_byte_and_the_name_takes_nothing_away(store, tmp_path, monkeypatch, exclusive):
+    real, swept = os.fsync, []
+
+    def late(descriptor):
+        real(descriptor)
+        if not swept:
+            swept.append(LocalStore(tmp_path / "root"))
+
+    def sweeping(call):
+        def swept_first(*args):
+            swept.append(swept[0].sweep())
+            call(*args)
+
+        return swept_first
+
+    monkeypatch.setattr(os, "fsync", late)
+    monkeypatch.setattr(os, "replace", sweeping(os.replace))
+    monkeypatch.setattr(os, "link", sweeping(os.link))
+    with store.write("key", exclusive=exclusive) as writer:
+        writer.write(b"x")
+    assert swept[1:] == [0]
+    assert store.read_all("key", limit_bytes=1) == b"x"
