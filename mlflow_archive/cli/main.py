@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from mlflow_archive import __version__
+from mlflow_archive.cli.allocator import share_arenas
 from mlflow_archive.cli.command import Interrupted, write_exit_status
 from mlflow_archive.cli.failing import forget_output, report_failure
 from mlflow_archive.errors import ExitCode, MlflowArchiveError
@@ -75,6 +76,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    share_arenas()
     quiet_libraries()
     open_missing_streams()
     signal.signal(signal.SIGTERM, _interrupt)

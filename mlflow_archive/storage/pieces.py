@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mlflow_archive.errors import ConflictError, NotFoundError, UnavailableError
-from mlflow_archive.storage.budget import Budget
+from mlflow_archive.storage.budget import FREE_BYTES, Budget, Share
 from mlflow_archive.storage.store import CHUNK_BYTES
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class PiecesWriter:
         self._loop = loop
         self._send = send
         self._translated = translated
-        self._budget = budget
+        self._share = Share(budget)
         self._in_flight = in_flight
         self._piece_bytes = piece_bytes
         self._buffer = bytearray()
@@ -95,6 +95,8 @@ class PiecesWriter:
             if len(self._buffer) >= limit:
                 self._flush()
                 continue
+            if len(self._buffer) + len(view) > FREE_BYTES:
+                self._share.collect(limit)
             room = limit - len(self._buffer)
             self._buffer += view[:room]
             view = view[room:]
@@ -104,11 +106,13 @@ class PiecesWriter:
         with self._translated():
             while self._waiting:
                 self._waiting.popleft().result()
+        self._share.drop()
         return bytes(self._buffer)
 
     def cancel(self) -> None:
         """Send nothing any more."""
         self._buffer.clear()
+        self._share.drop()
         while self._waiting:
             self._waiting.popleft().cancel()
 
@@ -118,9 +122,9 @@ class PiecesWriter:
                 self._waiting.popleft().result()
         data = bytes(self._buffer)
         self._buffer.clear()
-        self._budget.take(len(data))
+        sent = self._share.send()
         sending = self._loop.start(self._send(self.sent_bytes, data))
-        sending.add_done_callback(lambda _: self._budget.give_back(len(data)))
+        sending.add_done_callback(lambda _: sent())
         self._waiting.append(sending)
         self.count += 1
         self.sent_bytes += len(data)

@@ -7,14 +7,16 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
-from mlflow_archive.storage.budget import Budget
+from mlflow_archive.storage.budget import FREE_BYTES, Budget, Share
 from mlflow_archive.storage.s3_bucket import S3Bucket
 
 #: Size of the first parts. A smaller object goes in one request.
-PART_BYTES = 16 << 20
-#: S3 takes 10,000 parts, so they are doubled after each so many: 1 TB for an upload of which nobody knows the size.
+PART_BYTES = 8 << 20
+#: S3 takes 10,000 parts, so they are doubled after each so many.
 PARTS_PER_SIZE = 2000
 MAX_PARTS = 10_000
+#: An upload of which nobody knows the size begins with parts twice as large, which is enough for 1 TB.
+UNKNOWN_FACTOR = 2
 #: How many parts of `PART_BYTES` one upload has under way at once; larger parts are fewer.
 PARTS_UNDER_WAY = 4
 
@@ -33,8 +35,8 @@ class Upload:
         """See the class."""
         self._bucket = bucket
         self._key = key
-        self._budget = budget
-        self._first_bytes = first_part_bytes(size_bytes or 0, equal=bucket.equal_parts)
+        self._share = Share(budget)
+        self._first_bytes = first_part_bytes(size_bytes, equal=bucket.equal_parts)
         self._buffer = bytearray()
         self._number = 0
         self._begun: Future[dict[str, Any]] | None = None
@@ -51,12 +53,20 @@ class Upload:
             if not room:
                 self._send_part()
                 continue
+            if len(self._buffer) + len(view) > FREE_BYTES:
+                self._share.collect(self._part_bytes())
             self._buffer += view[:room]
             view = view[room:]
 
     def commit(self, *, exclusive: bool) -> None:
         """Make the object visible; with ``exclusive``, only if there is none."""
         only_new = {"IfNoneMatch": "*"} if exclusive else {}
+        try:
+            self._complete(only_new)
+        finally:
+            self._share.drop()
+
+    def _complete(self, only_new: dict[str, str]) -> None:
         if self._begun is None:
             self._bucket.call("put_object", Key=self._key, Body=bytes(self._buffer), **only_new)
             return
@@ -73,6 +83,7 @@ class Upload:
 
     def discard(self) -> None:
         """Stop what is under way and have the service forget the parts."""
+        self._share.drop()
         if self._begun is None:
             return
         given_up = self._bucket.submit(self._give_up(self._begun))
@@ -91,8 +102,10 @@ class Upload:
         while len(self._under_way) >= most:
             self._parts.append(self._under_way.popleft().result())
         self._number += 1
-        self._budget.take(len(body))
-        self._under_way.append(self._bucket.submit(self._send(self._number, body)))
+        sent = self._share.send()
+        part = self._bucket.submit(self._send(self._number, body))
+        part.add_done_callback(lambda _: sent())
+        self._under_way.append(part)
 
     async def _send(self, number: int, body: bytearray) -> dict[str, Any]:
         task = asyncio.current_task()
@@ -104,7 +117,6 @@ class Upload:
             )
         finally:
             self._tasks.discard(task)
-            self._budget.give_back(len(body))
         sums = {name: value for name, value in answer.items() if name.startswith("Checksum") and name[8:].isupper()}
         return {"PartNumber": number, "ETag": answer["ETag"], **sums}
 
@@ -117,10 +129,12 @@ class Upload:
         await self._bucket.request("abort_multipart_upload", Key=self._key, UploadId=answer["UploadId"])
 
 
-def first_part_bytes(size_bytes: int, *, equal: bool = False) -> int:
+def first_part_bytes(size_bytes: int | None, *, equal: bool = False) -> int:
     """Return the size of the first parts of an object, so that `MAX_PARTS` of them suffice."""
     if equal:
-        return max(4 * PART_BYTES, -(-size_bytes // (MAX_PARTS * 9 // 10)))
+        return max(8 * PART_BYTES, -(-(size_bytes or 0) // (MAX_PARTS * 9 // 10)))
+    if size_bytes is None:
+        return UNKNOWN_FACTOR * PART_BYTES
     first = PART_BYTES
     sizes = MAX_PARTS // PARTS_PER_SIZE
     while first * PARTS_PER_SIZE * ((1 << sizes) - 1) < size_bytes * 9 // 8:

@@ -45,6 +45,7 @@ def rclone(tmp_path_factory):
 def small_parts(monkeypatch):
     """The least that S3 takes, so that a few megabytes are an upload in parts and a read in ranges."""
     monkeypatch.setattr(s3_upload, "PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(s3_upload, "UNKNOWN_FACTOR", 1)
     monkeypatch.setattr(s3_store, "BLOCK_BYTES", 2 * MIB)
 
 
@@ -246,13 +247,14 @@ def test_parts_under_way_are_stopped_before_the_upload_is_aborted(store, moto, b
     assert store._budget._used == 0
 
 
-@pytest.mark.parametrize("size", [0, 1, 10**9, 10**12, 5 * 10**12, 48 * 10**12])
+@pytest.mark.parametrize("size", [None, 0, 1, 10**9, 10**12, 5 * 10**12, 48 * 10**12])
 def test_ten_thousand_parts_suffice_for_any_size(monkeypatch, size):
-    monkeypatch.setattr(s3_upload, "PART_BYTES", 16 * MIB)
+    monkeypatch.setattr(s3_upload, "PART_BYTES", 8 * MIB)
+    monkeypatch.setattr(s3_upload, "UNKNOWN_FACTOR", 2)
     first = s3_upload.first_part_bytes(size)
     parts = (first << (number // s3_upload.PARTS_PER_SIZE) for number in range(s3_upload.MAX_PARTS))
-    assert sum(parts) >= max(size, 1000 << 30) * 9 // 10
-    assert s3_upload.first_part_bytes(size, equal=True) * s3_upload.MAX_PARTS >= size
+    assert sum(parts) >= (900 << 30 if size is None else size)
+    assert s3_upload.first_part_bytes(size, equal=True) * s3_upload.MAX_PARTS >= (size or 0)
 
 
 def test_parts_grow_when_there_are_many(store, moto, bucket, monkeypatch):
@@ -270,11 +272,11 @@ def test_parts_grow_when_there_are_many(store, moto, bucket, monkeypatch):
 def test_equal_parts_for_services_that_want_them(moto, bucket, monkeypatch):
     monkeypatch.setattr(s3_upload, "PARTS_PER_SIZE", 1)
     store = opened(moto, bucket, fixed_upload_size=True)
-    write(store, "key", bytes(45 * MIB))
+    write(store, "key", bytes(85 * MIB))
     sizes = [
         moto.client.head_object(Bucket=bucket, Key="root/key", PartNumber=n)["ContentLength"] // MIB for n in (1, 2, 3)
     ]
-    assert sizes == [20, 20, 5]
+    assert sizes == [40, 40, 5]
 
 
 # Sweeping
