@@ -4,7 +4,7 @@
 
 The S3 server is ``rclone serve s3`` on a folder. The floor is ``rclone copy`` of the same bytes to the same server;
 with ``--incumbent``, mlflow-export-import to the local disk and a copy from there to the bucket: what one does
-without this tool.
+without this tool. At the end one run of the hundred is restored from each archive.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.benchmarks.counting import CountingPort
 from tests.benchmarks.filling import Filling
 from tests.benchmarks.measuring import Cost, measure, table
 from tests.servers import EmptyDatabases, MlflowServer
@@ -57,13 +58,12 @@ class S3:
             process.terminate()
             process.wait()
 
-    @property
-    def options(self) -> list[str]:
-        """The storage options for the command line."""
+    def options(self, port: int | None = None) -> list[str]:
+        """Return the storage options for the command line; ``port`` is one in front of the server."""
         values = {
             "key": _USER,
             "secret": _PASSWORD,
-            "client_kwargs.endpoint_url": f"http://127.0.0.1:{self.port}",
+            "client_kwargs.endpoint_url": f"http://127.0.0.1:{port or self.port}",
             "client_kwargs.region_name": "us-east-1",
         }
         return [text for name, value in values.items() for text in ("--storage-option", f"{name}={value}")]
@@ -78,12 +78,13 @@ class S3:
         files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
         return sum(path.stat().st_size for path in files) / 1e6
 
-    def copy(self, source: Path, name: str) -> float:
-        """Copy a folder to the bucket by rclone and return the seconds."""
+    def copy(self, source: Path, name: str, *, back: bool = False) -> float:
+        """Copy a folder to the bucket by rclone, or back, and return the seconds."""
         remote = f":s3,provider=Other,access_key_id={_USER},secret_access_key={_PASSWORD},force_path_style=true"
         remote += f',endpoint="http://127.0.0.1:{self.port}":bucket/{name}'
+        ends = [remote, str(source)] if back else [str(source), remote]
         began = time.monotonic()
-        subprocess.run([self.rclone, "copy", "--transfers", "16", str(source), remote], check=True, capture_output=True)
+        subprocess.run([self.rclone, "copy", "--transfers", "16", *ends], check=True, capture_output=True)
         return time.monotonic() - began
 
 
@@ -110,7 +111,7 @@ def _measured(where: Path, s3: S3, options: argparse.Namespace) -> list[tuple[st
     with MlflowServer(full) as server:
         for container in options.containers:
             name = f"{container}.tar.zst" if container == "tarball" else container
-            command = [*cli, "backup", f"s3://bucket/{name}", "--tracking-uri", server.uri, *s3.options]
+            command = [*cli, "backup", f"s3://bucket/{name}", "--tracking-uri", server.uri, *s3.options()]
             command += ["--container", container]
             rows.append(_row(f"backup, {container}", s3, name, lambda command=command: measure(command, server)))
         if options.incumbent:
@@ -119,7 +120,7 @@ def _measured(where: Path, s3: S3, options: argparse.Namespace) -> list[tuple[st
             cost = measure(command, server, {"MLFLOW_TRACKING_URI": server.uri})
             seconds = s3.copy(out, "incumbent")
             rows.append(
-                (
+                _told(
                     "mlflow-export-import, then rclone copy",
                     f"{cost.seconds:.0f} + {seconds:.0f}",
                     f"{cost.cpu_seconds:.0f}",
@@ -129,24 +130,38 @@ def _measured(where: Path, s3: S3, options: argparse.Namespace) -> list[tuple[st
                     f"{cost.peak_rss_mib:.0f} MiB",
                 )
             )
-    rows.append(
-        ("rclone copy of the server's files", f"{s3.copy(full / 'artifacts', 'floor'):.0f}", "", "", "", "", "")
-    )
+    rows.append(_told("rclone copy of the server's files", f"{s3.copy(full / 'artifacts', 'floor'):.0f}"))
+    rows.append(_told("rclone copy back", f"{s3.copy(where / 'back', 'floor', back=True):.0f}"))
     for container in options.containers:
         name = f"{container}.tar.zst" if container == "tarball" else container
-        target = where / f"restored-{container}"
-        (target / "artifacts").mkdir(parents=True)
-        databases.copy_to(target / "mlflow.db", sys.executable, "mlflow-artifacts:/")
-        with MlflowServer(target) as server:
-            command = [*cli, "restore", f"s3://bucket/{name}", "--tracking-uri", server.uri, *s3.options]
+        with _empty(where / f"restored-{container}", databases) as server:
+            command = [*cli, "restore", f"s3://bucket/{name}", "--tracking-uri", server.uri, *s3.options()]
             rows.append(_row(f"restore, {container}", s3, name, lambda command=command: measure(command, server)))
+        with _empty(where / f"one-{container}", databases) as server, CountingPort(s3.port).open() as port:
+            command = [*cli, "restore", f"s3://bucket/{name}", "--tracking-uri", server.uri, *s3.options(port.port)]
+            command += ["--run-filter", "attributes.run_name = 'run-50'"]
+            row = _row(f"restore of one run, {container}", s3, name, lambda command=command: measure(command, server))
+            rows.append((*row[:5], f"{port.received_bytes / 1e6:,.1f} read", row[6]))
+            print(rows[-1], file=sys.stderr)
     return rows
+
+
+def _empty(target: Path, databases: EmptyDatabases) -> MlflowServer:
+    (target / "artifacts").mkdir(parents=True)
+    databases.copy_to(target / "mlflow.db", sys.executable, "mlflow-artifacts:/")
+    return MlflowServer(target)
+
+
+def _told(*row: str) -> tuple[str, ...]:
+    full = (*row, *[""] * (7 - len(row)))
+    print(full, file=sys.stderr)
+    return full
 
 
 def _row(title: str, s3: S3, name: str, action: object) -> tuple[str, ...]:
     before = s3.requests()
     cost: Cost = action()  # type: ignore[operator]
-    row = (
+    return _told(
         title,
         f"{cost.seconds:.0f}",
         f"{cost.cpu_seconds:.0f}",
@@ -155,8 +170,6 @@ def _row(title: str, s3: S3, name: str, action: object) -> tuple[str, ...]:
         f"{s3.size_mb(name):,.0f}",
         f"{cost.peak_rss_mib:.0f} MiB",
     )
-    print(row, file=sys.stderr)
-    return row
 
 
 def _filled(where: Path, databases: EmptyDatabases, options: argparse.Namespace) -> Path:
