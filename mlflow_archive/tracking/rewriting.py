@@ -109,7 +109,7 @@ def rewrite_metadata(metadata: dict[str, str], ids: IdMap) -> dict[str, str]:
 
 
 def rewrite_record_source(source: JSONValue, ids: IdMap) -> JSONValue:
-    """Rewrite run and model ids in the ``source`` of an evaluation record; trace ids are the same at the target."""
+    """Rewrite run and model ids in the ``source`` of an evaluation record or an assessment; trace ids stay the same."""
     if isinstance(source, str):
         return replace_ids(source, ids)
     if isinstance(source, list):

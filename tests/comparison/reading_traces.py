@@ -96,7 +96,8 @@ def _datasets(server: Server) -> Iterator[Row]:
         yield server.row("evaluation_dataset", (dataset.name,), dataset.dataset_id, fields)
         for record in records or [one.to_dict() for one in dataset.records]:
             plain = server.plain(record)
-            key = (dataset.name, repr(sorted(plain["inputs"].items())))
+            # The order of names in an object means nothing in JSON, nor to MLflow, which tells records apart sorted.
+            key = (dataset.name, json.dumps(plain["inputs"], sort_keys=True))
             plain.pop("dataset_record_id", None)
             yield server.row("dataset_record", key, record["dataset_record_id"], plain)
 

@@ -36,7 +36,8 @@ def seed(world: World) -> None:
     for number, expected in enumerate(wanted[:-1]):
         mlflow.log_expectation(trace_id=trace_id, name=f"expected {number}", value=expected, source=person)
     by_run = {"mlflow.assessment.sourceRunId": world.runs["full"]}
-    mlflow.log_feedback(trace_id=world.traces["bare"], name="by a run", value=1, source=judge, metadata=by_run)
+    signed = AssessmentSource("LLM_JUDGE", world.runs["full"])
+    mlflow.log_feedback(trace_id=world.traces["bare"], name="by a run", value=1, source=signed, metadata=by_run)
     mlflow.log_feedback(trace_id=world.traces["in deleted"], name="kept", value=1, source=person)
     mlflow.log_feedback(trace_id=world.traces["error"], name="of an error", value=False, source=code)
     world.counts["assessment"] += len(values) + len(wanted) - 1 + 7

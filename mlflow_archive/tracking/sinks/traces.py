@@ -17,7 +17,7 @@ from mlflow_archive.spec.records.base import Payload
 from mlflow_archive.spec.records.trace import TraceRecord
 from mlflow_archive.stream import Blob, Item, ObjectKey, Outcome, Part, Scope, Status
 from mlflow_archive.tracking.artifacts import ArtifactOwner
-from mlflow_archive.tracking.rewriting import rewrite_metadata
+from mlflow_archive.tracking.rewriting import rewrite_metadata, rewrite_record_source
 from mlflow_archive.tracking.sinks.agenda import Stage
 from mlflow_archive.tracking.sinks.context import (
     API3,
@@ -230,6 +230,8 @@ class Traces:
             changed["metadata"] = dict(rewrite_metadata(texts, ids))
         if isinstance(run_id := assessment.get("run_id"), str):
             changed["run_id"] = ids.get(Kind.RUN, run_id) or run_id
+        if "source" in assessment:
+            changed["source"] = rewrite_record_source(assessment["source"], ids)
         if "issue" in assessment:
             name = text(assessment, "assessment_name")
             changed["assessment_name"] = ids.get(Kind.ISSUE, name) or name

@@ -26,6 +26,8 @@ def test_a_trace_keeps_its_id_times_spans_and_assessments(target: Target, new: N
     first = {"assessment_id": new("a-"), "assessment_name": "ok", "feedback": {"value": False}, "valid": False, **HUMAN}
     second = {"assessment_id": new("a-"), "assessment_name": "ok", "feedback": {"value": True}, "valid": True, **HUMAN}
     second |= {"overrides": first["assessment_id"], "metadata": {"mlflow.assessment.sourceRunId": a}}
+    # What looks for issues in traces signs with its run.
+    second["source"] = {"source_type": "LLM_JUDGE", "source_id": a}
     spans = [
         span(t, "0" * 15 + "1", **{"mlflow.spanInputs": {"x": [1, 2.5, None, "ü"]}}),
         span(t, "0" * 15 + "2", "0" * 15 + "1", picture=f"mlflow-attachment://u?trace_id={t}"),
@@ -58,6 +60,10 @@ def test_a_trace_keeps_its_id_times_spans_and_assessments(target: Target, new: N
         second["assessment_id"]: True,
     }
     assert {key: info["assessments"][0][key] for key in TIMES} == TIMES
+    assert {entry["assessment_id"]: entry["source"]["source_id"] for entry in info["assessments"]} == {
+        first["assessment_id"]: "ada",
+        second["assessment_id"]: result.ids.get(Kind.RUN, a),
+    }
     stored = target.get("/api/3.0/mlflow/traces/get", trace_id=t)["trace"]["spans"]
     assert sorted(entry["name"] for entry in stored) == ["span " + "0" * 15 + "1", "span " + "0" * 15 + "2"]
     owner = ArtifactOwner(Kind.TRACE, t, info["tags"]["mlflow.artifactLocation"])
