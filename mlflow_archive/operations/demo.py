@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow_archive.errors import ConflictError, ExitCode
@@ -32,6 +33,7 @@ from mlflow_archive.operations.verify import VerifyReport, verify
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.opening import open_store
+from mlflow_archive.tracking.capabilities import FIRST_VERSION_TAKING
 from mlflow_archive.tracking.client import ServerClient
 
 _PARALLELISM = 2
@@ -52,6 +54,7 @@ class DemoReport:
         restored: How the second store was made from it.
         diff: What comparing the two stores found.
         seconds: How long all of it took.
+        left_out: Kind word -> the first MLflow that can hold it, for what the installed one cannot.
     """
 
     directory: str
@@ -64,6 +67,7 @@ class DemoReport:
     restored: Report
     diff: DiffReport
     seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -87,6 +91,7 @@ class DemoReport:
             "source_uri": self.source_uri,
             "archive_url": self.archive_url,
             "target_uri": self.target_uri,
+            "left_out": dict(self.left_out),
             "made": self.made.to_json(),
             "backup": self.backup.to_json(),
             "verified": {
@@ -117,8 +122,13 @@ def demo(directory: str | None, *, observer: Observer | None = None) -> DemoRepo
         opening = pool.submit(connected, target_uri, parallelism=_PARALLELISM, read_only=False)
         stack.callback(_close, opening)
         here = stack.enter_context(server(source_uri, parallelism=_PARALLELISM, read_only=False))
+        left_out = {
+            kind: FIRST_VERSION_TAKING[kind]
+            for kind in DemoObjects().kinds()
+            if not here.at_least(FIRST_VERSION_TAKING[kind])
+        }
         made = bring(
-            DemoObjects(),
+            DemoObjects(without=left_out),
             here,
             everything,
             verb="restore",
@@ -153,6 +163,7 @@ def demo(directory: str | None, *, observer: Observer | None = None) -> DemoRepo
         restored=restored,
         diff=difference,
         seconds=time.monotonic() - clock,
+        left_out={kind.value: version for kind, version in left_out.items()},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from mlflow_archive.spec.canonical import JSONObject
@@ -36,19 +36,23 @@ utc_time_created: '2026-01-05 09:10:00.000000'
 class DemoObjects:
     """A source of objects made up here; they get ids of their own when they are stored."""
 
+    def __init__(self, *, without: Container[Kind] = ()) -> None:
+        """Leave out objects of the kinds ``without``, and what refers to them."""
+        self._without = without
+
     def describe(self) -> SourceInfo:
         """Name the source."""
         return SourceInfo(type="mlflow", uri="demo:objects")
 
     def kinds(self) -> tuple[Kind, ...]:
         """Return the kinds there is an object of."""
-        kinds = {item.key.kind for item in _items()}
+        kinds = {item.key.kind for item in self._items()}
         return tuple(kind for kind in KIND_ORDER if kind in kinds)
 
     def read(self, kind: Kind, selection: Selection) -> Iterator[Item]:
         """Yield the objects of a kind, all of them: the project is only ever taken as a whole."""
         if selection.wants(kind):
-            yield from (item for item in _items() if item.key.kind is kind)
+            yield from (item for item in self._items() if item.key.kind is kind)
 
     def expected(self, kind: Kind, selection: Selection) -> int | None:  # noqa: ARG002 - the protocol's
         """Not known: there are few."""
@@ -61,8 +65,12 @@ class DemoObjects:
     def close(self) -> None:
         """Have nothing to free."""
 
+    def _items(self) -> Iterator[Item]:
+        items = _items(logged_model=Kind.LOGGED_MODEL not in self._without)
+        return (item for item in items if item.key.kind not in self._without)
 
-def _items() -> Iterator[Item]:
+
+def _items(*, logged_model: bool) -> Iterator[Item]:
     for id, name in _EXPERIMENTS.items():
         yield _item(
             Kind.EXPERIMENT,
@@ -77,10 +85,10 @@ def _items() -> Iterator[Item]:
             name=name,
         )
     yield _run(0, "tune", {"search": "grid"}, {})
-    yield _run(1, "depth=3", {"depth": "3"}, {"mlflow.parentRunId": _RUN_IDS[0]}, model=True)
+    yield _run(1, "depth=3", {"depth": "3"}, {"mlflow.parentRunId": _RUN_IDS[0]}, model=logged_model)
     yield _run(2, "depth=5", {"depth": "5"}, {"mlflow.parentRunId": _RUN_IDS[0]}, status="FAILED")
     yield _logged_model()
-    yield _registered_model()
+    yield _registered_model(_MODEL_ID if logged_model else None)
     yield _prompt()
     yield _trace()
     yield _dataset()
@@ -155,7 +163,7 @@ def _logged_model() -> Item:
     )
 
 
-def _registered_model() -> Item:
+def _registered_model(logged_model_id: str | None) -> Item:
     record: JSONObject = {
         "name": "iris-classifier",
         "description": "Tells irises apart.",
@@ -165,9 +173,9 @@ def _registered_model() -> Item:
             {
                 "version": 1,
                 "description": "The first one.",
-                "source": f"models:/{_MODEL_ID}",
+                "source": f"models:/{logged_model_id}" if logged_model_id else f"runs:/{_RUN_IDS[1]}/report",
                 "run_id": _RUN_IDS[1],
-                "model_id": _MODEL_ID,
+                "model_id": logged_model_id,
                 "status": "READY",
                 "current_stage": "None",
                 "tags": {"checked": "yes"},

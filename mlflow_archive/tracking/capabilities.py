@@ -39,6 +39,8 @@ FIRST_VERSION: dict[Kind, str] = {
 PAGED_HISTORY = "3.2"
 #: `3.0 traces/search` with TraceInfoV3 and assessments.
 TRACES_V3 = "3.2"
+#: Where it is a later one that takes objects of a kind as they were: traces with their ids and times.
+FIRST_VERSION_TAKING: dict[Kind, str] = {**FIRST_VERSION, Kind.TRACE: TRACES_V3}
 #: Traces linked to runs beyond the one in their metadata (table entity_associations).
 TRACE_LINKS = "3.3"
 #: `logged-models/<id>?allow_deleted=true`.

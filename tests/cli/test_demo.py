@@ -52,6 +52,19 @@ def test_a_good_end(report: DemoReport) -> None:
     assert text.endswith("  mlflow server --backend-store-uri sqlite:////demo/target.db")
 
 
+def test_what_the_installed_mlflow_cannot_hold_is_named(report: DemoReport) -> None:
+    older = replace(report, left_out={"trace": "3.2", "evaluation_dataset": "3.4"})
+
+    text = story(older)
+
+    assert older.exit_code == 0
+    assert older.to_json()["left_out"] == {"trace": "3.2", "evaluation_dataset": "3.4"}
+    sentence = "Left out, as they need a later MLflow than the installed one: traces (3.2), evaluation datasets (3.4)\n"
+    assert sentence in text
+    assert "\nBoth stores hold the same" in text
+    assert "Left out" not in story(report)
+
+
 def test_a_fault_is_told(report: DemoReport) -> None:
     loss = Loss(kind=Kind.RUN, id="r1", code="unavailable", reason="It did not answer.")
     bad = replace(

@@ -65,7 +65,11 @@ def story(report: DemoReport) -> str:
     ]
     lines = ["", wording.table(steps), ""]
     kinds = ", ".join(wording.kind_count(count.stored, kind) for kind, count in report.backup.counts.items())
-    lines += [f"In the archive: {kinds}", f"Root digest: {report.backup.root_digest}"]
+    lines.append(f"In the archive: {kinds}")
+    if report.left_out:
+        needs = ", ".join(f"{wording.kind(kind)} ({version})" for kind, version in report.left_out.items())
+        lines.append(f"Left out, as they need a later MLflow than the installed one: {needs}")
+    lines.append(f"Root digest: {report.backup.root_digest}")
     for step in (report.made, report.backup, report.restored):
         lines += losses(step.losses, "printed by --json")
     if not verified.ok:
