@@ -22,6 +22,9 @@ MAX_FRAME_BYTES = 32 << 20
 #: Nor is it itself larger: what does not shrink is stored with less than one byte more in a thousand.
 MAX_STORED_BYTES = MAX_FRAME_BYTES + (MAX_FRAME_BYTES >> 9) + 1024
 
+#: More blocks than any writer makes of a frame.
+MAX_BLOCKS = 1 << 16
+
 #: A piece of this size tells whether a frame is worth compressing. 64 KiB.
 _PROBE_BYTES = 64 << 10
 #: At least this share must go.
@@ -38,6 +41,8 @@ _GZIP_EMPTY = b"\x03\x00" + bytes(8)
 #: Our subfield of a gzip header's extra field.
 _GZIP_SUBFIELD = b"MA"
 _GZIP_PIECE_BYTES = 65_000
+#: So much is given to zlib at once, as it copies what is left over. 32 KiB.
+_STEP_BYTES = 32 << 10
 
 
 class Codec(Protocol):
@@ -172,12 +177,10 @@ class _Gzip(_Plain):
         return b"".join(pieces)
 
     def frames(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+        steps = _steps(chunks)
         rest = b""
-        while True:
-            rest = rest or next(chunks, b"")
-            if not rest:
-                return
-            stored, data, rest = self._next(rest, chunks)
+        while rest := rest or next(steps, b""):
+            stored, data, rest = self._next(rest, steps)
             yield stored, data
 
     def _next(self, rest: bytes, chunks: Iterator[bytes]) -> tuple[int, bytes, bytes]:
@@ -346,9 +349,11 @@ def _take_frame(source: Buffered) -> tuple[bytes, int]:
         block = source.take(3)
         number = int.from_bytes(block, "little")
         last, kind, size = number & 1, number >> 1 & 3, number >> 3
+        if size > _MAX_BLOCK_BYTES:
+            raise bad_frame("has a block that is too large")
         parts += [block, source.take(1 if kind == 1 else size)]
         stored += len(parts[-1]) + 3
-        if stored > MAX_STORED_BYTES:
+        if stored > MAX_STORED_BYTES or len(parts) > 2 * MAX_BLOCKS:
             raise bad_frame("is larger than any frame may be")
     if descriptor & 4:
         parts.append(source.take(4))
@@ -359,12 +364,21 @@ def _inflate(data: bytes, size_bytes: int) -> Iterator[bytes]:
     stream = zlib.decompressobj(wbits=31)
     left = size_bytes + 1
     try:
-        while left > 0 and not stream.eof:
-            piece = stream.decompress(data, min(1 << 20, left))
-            data = stream.unconsumed_tail
-            if not piece:
+        for step in _steps(iter((data,))):
+            rest = step
+            while rest and left > 0 and not stream.eof:
+                piece = stream.decompress(rest, min(1 << 20, left))
+                rest = stream.unconsumed_tail
+                left -= len(piece)
+                if piece:
+                    yield piece
+            if left <= 0 or stream.eof:
                 return
-            left -= len(piece)
-            yield piece
     except zlib.error as error:
         raise _bad_skippable() from error
+
+
+def _steps(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for at in range(0, len(chunk), _STEP_BYTES):
+            yield chunk[at : at + _STEP_BYTES]

@@ -55,7 +55,10 @@ class TarReader:
         size = frames[-1].offset + frames[-1].size_bytes - start
         chunks = self._store.read(self._key, start=start, size_bytes=size)
         rest = b""
+        at = start
         for frame in frames:
+            rest = _passed(chunks, rest, frame.offset - at)
+            at = frame.offset + frame.size_bytes
             parts, length = [rest], len(rest)
             while length < frame.size_bytes:
                 chunk = next(chunks, b"")
@@ -79,11 +82,25 @@ class TarReader:
                 raise bad_frame("is cut off")
             yield data
         elif size_bytes:
-            yield from self._store.read(self._key, start=tar_offset, size_bytes=size_bytes)
+            for chunk in self._store.read(self._key, start=tar_offset, size_bytes=size_bytes):
+                yield chunk
+                size_bytes -= len(chunk)
+            if size_bytes:
+                raise bad_frame("is cut off")
 
     def _piece(self, start: int) -> bytes:
         size = min(CHUNK_BYTES, self._table.tar_bytes - start)
         return b"".join(self._store.read(self._key, start=start, size_bytes=size))
+
+
+def _passed(chunks: Iterator[bytes], rest: bytes, size_bytes: int) -> bytes:
+    """Pass over what lies between two frames; return what was read beyond it."""
+    while len(rest) < size_bytes:
+        size_bytes -= len(rest)
+        rest = next(chunks, b"")
+        if not rest:
+            raise bad_frame("is cut off")
+    return rest[size_bytes:]
 
 
 #: The tarball's key and the frame's offset in it.

@@ -8,13 +8,15 @@ from collections.abc import Callable, Generator, Iterator
 
 from mlflow_archive.errors import IntegrityError, NotAnArchiveError, Problem
 from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.packed.codec import codec_for
+from mlflow_archive.storage.packed.codec import bad_frame, codec_for
 from mlflow_archive.storage.packed.headers import BLOCK_BYTES
 from mlflow_archive.storage.packed.toc import Table, TableBuilder
 from mlflow_archive.storage.store import Store
 
 #: An extended header says a path and a size; longer ones are not of an archive.
 _MAX_EXTENDED_BYTES = 64 << 10
+#: More than any store holds.
+_MOST_BYTES = 1 << 60
 _RECORD = re.compile(rb"(\d{1,5}) ([^=]+)=")
 
 
@@ -46,8 +48,21 @@ def differences(store: Store, key: str, url: str, table: Table) -> Iterator[str]
         if row is not None and table.find(member) == (tar_offset, size_bytes):
             seen[row] = 1
 
-    _read_through(store, key, url, _compression(store, key), TarScanner(found), lambda stored, size: None)  # noqa: ARG005
+    frames = table.frames()
+
+    def same(stored_bytes: int, tar_bytes: int) -> None:
+        """Require the frame that the table has here; what follows the tar is none."""
+        stated = next(frames, None)
+        if stated is None or (stated.size_bytes, stated.tar_bytes) != (stored_bytes, tar_bytes):
+            raise bad_frame("is another than the table gives")
+
+    frame = same if table.has_frames else _ignore
+    _read_through(store, key, url, _compression(store, key), TarScanner(found), frame)
     yield from (member for row, (member, _) in enumerate(table.members()) if not seen[row])
+
+
+def _ignore(stored_bytes: int, tar_bytes: int) -> None:
+    """Take a piece of a tar that is not compressed."""
 
 
 def _read_through(
@@ -141,9 +156,12 @@ class TarScanner:
 
 def _parse(block: bytes) -> tarfile.TarInfo:
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
         raise _bad_member("", "has a damaged header") from error
+    if not 0 <= info.size < _MOST_BYTES:
+        raise _bad_member(info.name, "has a size that cannot be")
+    return info
 
 
 def _records(data: bytes) -> dict[str, str]:
@@ -159,11 +177,19 @@ def _records(data: bytes) -> dict[str, str]:
         if word.startswith("GNU.sparse"):
             raise _bad_member("", "is a sparse file")
         if word in ("path", "size"):
-            found[word] = data[match.end() : at + length - 1].decode("utf-8", "replace")
+            found[word] = _text(data[match.end() : at + length - 1])
         at += length
-    if not found.get("size", "0").isdecimal() or len(found.get("size", "0")) > 18:
+    size = found.get("size", "0")
+    if not (size.isascii() and size.isdecimal()) or len(size) > 18:
         raise _bad_member("", "has a damaged extended header")
     return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _bad_member("", "has a damaged extended header") from error
 
 
 def _bad_member(name: str, message: str) -> IntegrityError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlflow_archive.storage.packed.codec import MAX_FRAME_BYTES, Codec, codec_for
@@ -105,12 +106,22 @@ def parse_table(framed: bytes, footer: Footer) -> Table | None:
         return None
     if footer.text_bytes > MAX_TEXT_BYTES:
         raise bad_table("is larger than any table may be")
-    table = parse(codec.decompress_table(content, footer.text_bytes))
+    table = parse(_exactly(codec.decompress_table(content, footer.text_bytes), footer.text_bytes))
     if table.stored_bytes != footer.offset:
         raise bad_table("has frames that do not end where it begins itself")
     if not table.has_frames and footer.compression != "none" and table.tar_bytes:
         raise bad_table("has no frames")
     return table
+
+
+def _exactly(pieces: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
+    for piece in pieces:
+        size_bytes -= len(piece)
+        if size_bytes < 0:
+            break
+        yield piece
+    if size_bytes:
+        raise bad_table("has another size than the footer gives it")
 
 
 #: No table takes more of an object than this.

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import NoReturn
 
-from mlflow_archive.errors import IntegrityError, NotAnArchiveError, NotFoundError, Problem, UsageError
+from mlflow_archive.errors import IntegrityError, NotAnArchiveError, NotFoundError, Problem
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.faults import too_large
 from mlflow_archive.storage.packed.codec import codec_for
+from mlflow_archive.storage.packed.finished import FinishedStore
 from mlflow_archive.storage.packed.frames import KeptFrames, TarReader
 from mlflow_archive.storage.packed.scan import differences, scan
 from mlflow_archive.storage.packed.tail import MAX_FRAMED_BYTES, Footer, find_footer, parse_table
 from mlflow_archive.storage.packed.toc import Table
-from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
+from mlflow_archive.storage.store import Store, StoredObject
 
 #: So much of a tarball's end is read at first; most tables are in it. 256 KiB.
 _END_BYTES = 256 << 10
+#: Not more, whatever a list of volumes says of the table. 16 MiB.
+_MOST_END_BYTES = 16 << 20
+#: The footer is in it.
+_LEAST_END_BYTES = 1 << 10
 
 
-class TarballReader(Store):
+class TarballReader(FinishedStore):
     """The members of a tarball. Nothing can be written."""
+
+    _finished = "is a finished tarball"
 
     def __init__(
         self, outer: Store, key: str, compression: str, table: Table, *, url: str, rebuilt: str, kept: KeptFrames | None
     ) -> None:
         """Use `open`."""
-        self.url = url
+        super().__init__(outer, url)
         self.table = table
         """Where the members are."""
         self.rebuilt = rebuilt
         """Why the table had to be made anew, empty if it had not."""
-        self._outer = outer
         self._key = key
         self._tar = TarReader(outer, key, codec_for(compression), table, kept or KeptFrames())
 
@@ -59,17 +63,17 @@ class TarballReader(Store):
             NotAnArchiveError: There is none, or it is cut off.
             IntegrityError: Its table breaks a rule, or it has members that no archive may have.
         """
-        if end is None:
-            size = outer.size_bytes(key)
-            if size is None:
-                raise NotAnArchiveError(f"There is nothing at {url}: check the path or URL.")
-            start = max(0, size - _END_BYTES)
-        else:
-            size, start = end
+        size = outer.size_bytes(key) if end is None else end[0]
+        if size is None:
+            raise NotAnArchiveError(f"There is nothing at {url}: check the path or URL.")
+        start = _beginning_of_end(size, None if end is None else end[1])
         data = b"".join(outer.read(key, start=start, size_bytes=size - start))
         footer = find_footer(data, size)
         rebuilt = "has no footer"
         if footer is not None:
+            if end is not None and footer.offset != end[1]:
+                message = "has its table at another place than the list of volumes says"
+                raise IntegrityError(f"{key} {message} (E064).", problems=(Problem("E064", key, message),))
             table = _table(outer, key, footer, data, start)
             if table is not None:
                 return cls(outer, key, footer.compression, table, url=url, rebuilt="", kept=kept)
@@ -118,40 +122,19 @@ class TarballReader(Store):
         for key, size in self.table.members(prefix):
             yield StoredObject(key, size)
 
-    def write(
-        self,
-        key: str,
-        *,
-        size_bytes: int | None = None,  # noqa: ARG002
-        exclusive: bool = False,  # noqa: ARG002
-    ) -> AbstractContextManager[ByteWriter]:
-        """Refuse."""
-        self._refuse(key)
-
-    def create(self, key: str, data: bytes) -> None:  # noqa: ARG002
-        """Refuse."""
-        self._refuse(key)
-
-    def delete(self, key: str) -> None:
-        """Refuse."""
-        self._refuse(key)
-
-    def sweep(self) -> int:
-        """Do nothing: a tarball is complete."""
-        return 0
-
-    def close(self) -> None:
-        """Close the store around it."""
-        self._outer.close()
-
     def _find(self, key: str) -> tuple[int, int]:
         found = self.table.find(check_path(key))
         if found is None:
             raise NotFoundError(f"There is no {key} in {self.url}.")
         return found
 
-    def _refuse(self, key: str) -> NoReturn:
-        raise UsageError(f"{key} cannot be changed: {self.url} is a finished tarball.")
+
+def _beginning_of_end(size_bytes: int, table_offset: int | None) -> int:
+    """Return from where a tarball's end is read: its table if that is where a list says, but never too much."""
+    start = size_bytes - _END_BYTES
+    if table_offset is not None and size_bytes - table_offset <= _MOST_END_BYTES:
+        start = min(table_offset, size_bytes - _LEAST_END_BYTES)
+    return max(0, start)
 
 
 def _table(outer: Store, key: str, footer: Footer, end: bytes, start: int) -> Table | None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mlflow_archive.errors import IntegrityError, Problem
+from mlflow_archive.spec.canonical import parse_object
 from mlflow_archive.spec.paths import MAX_PATH_BYTES, check_path
-from mlflow_archive.storage.packed.codec import MAX_FRAME_BYTES
+from mlflow_archive.storage.packed.codec import MAX_FRAME_BYTES, MAX_STORED_BYTES
 from mlflow_archive.storage.packed.headers import BLOCK_BYTES
 
 #: The first line of a table says so.
@@ -54,6 +55,7 @@ class TableBuilder:
 
     def __init__(self) -> None:
         self._frames: list[array[int]] = [array("Q") for _ in range(4)]
+        self._stored_bytes = 0
         self._keys = bytearray()
         self._ends = array("Q")
         self._offsets = array("Q")
@@ -64,10 +66,14 @@ class TableBuilder:
         return len(self._ends)
 
     def add_frame(self, size_bytes: int, tar_bytes: int) -> None:
-        """Note the next frame."""
+        """Note the next frame; one that holds nothing is passed over."""
+        offset = self._stored_bytes
+        self._stored_bytes += size_bytes
+        if not tar_bytes:
+            return
         offsets, sizes, tar_offsets, tar_sizes = self._frames
         last = len(offsets) - 1
-        offsets.append(offsets[last] + sizes[last] if offsets else 0)
+        offsets.append(offset)
         sizes.append(size_bytes)
         tar_offsets.append(tar_offsets[last] + tar_sizes[last] if tar_offsets else 0)
         tar_sizes.append(tar_bytes)
@@ -177,6 +183,11 @@ class Table:
         for row in range(len(self._ends)):
             yield self._key(row).decode("utf-8"), self._offsets[row], self._sizes[row]
 
+    def frames(self) -> Iterator[Frame]:
+        """Yield all frames, in order."""
+        for row in zip(*self._frames, strict=True):
+            yield Frame(*row)
+
     def frames_of(self, tar_offset: int, size_bytes: int) -> Iterator[Frame]:
         """Yield the frames that hold a range of the tar, in order."""
         if not size_bytes:
@@ -218,17 +229,12 @@ def parse(pieces: Iterable[bytes]) -> Table:
             order or are there twice (E061), or a key is no path of an archive (E020).
     """
     lines = _split(pieces)
-    head = _json(next(lines, b""))
-    if not isinstance(head, dict) or head.get("format") != TABLE_FORMAT:
-        raise bad_table("does not begin as one")
-    if head.get("version") != 1:
-        raise bad_table(f"is of the version {head.get('version')!r}, which this reader does not know")
-    tar_bytes = _number(head.get("tar_bytes"))
-    frames = _parse_frames(lines, _number(head.get("frames")), tar_bytes)
+    tar_bytes, frame_count, member_count = _head(next(lines, b""))
+    frames = _parse_frames(lines, frame_count, tar_bytes)
     keys = bytearray()
     ends, offsets, sizes = array("Q"), array("Q"), array("Q")
     last = b""
-    for _ in range(_number(head.get("members"))):
+    for _ in range(member_count):
         key, offset, size = _row(next(lines, b""), 3)
         encoded = _checked(key)
         if encoded <= last:
@@ -244,6 +250,25 @@ def parse(pieces: Iterable[bytes]) -> Table:
     return Table(tar_bytes, frames, bytes(keys), ends, offsets, sizes)
 
 
+def _head(line: bytes) -> tuple[int, int, int]:
+    """Return the size of the tar and how many frames and members there are, which must have room in it."""
+    if len(line) > _MAX_LINE_BYTES:
+        raise bad_table("has a line that is too long")
+    try:
+        head = parse_object(line, "the table of contents")
+    except IntegrityError as error:
+        raise bad_table("does not begin with an object of JSON") from error
+    if head.get("format") != TABLE_FORMAT:
+        raise bad_table("does not begin as one")
+    version = head.get("version")
+    if type(version) is not int or version != 1:
+        raise bad_table("is of a version that this reader does not know")
+    tar_bytes, frames, members = (_number(head.get(name)) for name in ("tar_bytes", "frames", "members"))
+    if frames > tar_bytes or members * BLOCK_BYTES > tar_bytes or (frames and frames * MAX_FRAME_BYTES < tar_bytes):
+        raise bad_table("has more frames or members than have room in the tar, or too few frames")
+    return tar_bytes, frames, members
+
+
 def bad_table(message: str) -> IntegrityError:
     """Return the refusal of a table."""
     return IntegrityError(
@@ -256,7 +281,7 @@ def _parse_frames(lines: Iterator[bytes], count: int, tar_bytes: int) -> tuple[a
     offset = tar_offset = 0
     for _ in range(count):
         row = [_number(value) for value in _row(next(lines, b""), 4)]
-        if row[0] != offset or row[2] != tar_offset or not 0 < row[3] <= MAX_FRAME_BYTES or not row[1]:
+        if row[0] != offset or row[2] != tar_offset or not _possible(row[1], row[3]):
             raise bad_table("has frames that do not follow one another, or are too large")
         offset += row[1]
         tar_offset += row[3]
@@ -265,6 +290,10 @@ def _parse_frames(lines: Iterator[bytes], count: int, tar_bytes: int) -> tuple[a
     if count and tar_offset != tar_bytes:
         raise bad_table("has frames that are not the whole tar")
     return columns
+
+
+def _possible(size_bytes: int, tar_bytes: int) -> bool:
+    return 0 < size_bytes <= MAX_STORED_BYTES and 0 < tar_bytes <= MAX_FRAME_BYTES
 
 
 def _require_apart(offsets: array[int], sizes: array[int], tar_bytes: int) -> None:
@@ -298,8 +327,10 @@ def _row(line: bytes, length: int) -> list[object]:
 
 
 def _json(line: bytes) -> object:
+    if len(line) > _MAX_LINE_BYTES:
+        raise bad_table("has a line that is too long")
     try:
-        value: object = json.loads(line)
+        value: object = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise bad_table("has a line that is not JSON, or too few") from error
     return value

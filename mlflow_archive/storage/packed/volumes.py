@@ -18,7 +18,7 @@ PLAIN = frozenset({MARKER, README, MANIFEST, VOLUMES})
 MAX_LIST_BYTES = 32 << 20
 
 _FORMAT = "mlflow-archive-volumes"
-_NAME = re.compile(r"volumes/volume-(\d{5,9})\.tar(\.zst|\.gz)?")
+_NAME = re.compile(r"volumes/volume-([0-9]{5,9})\.tar(\.zst|\.gz)?")
 _ENDINGS = {"zstd": ".tar.zst", "gzip": ".tar.gz", "none": ".tar"}
 
 
@@ -65,7 +65,9 @@ def parse_list(data: bytes) -> tuple[Volume, ...]:
     """
     value = parse_object(data, VOLUMES)
     listed = value.get("volumes")
-    if value.get("format") != _FORMAT or value.get("version") != 1 or not isinstance(listed, list):
+    version = value.get("version")
+    known = value.get("format") == _FORMAT and type(version) is int and version == 1
+    if not known or not isinstance(listed, list):
         raise _bad("is not a list of volumes that this reader knows")
     volumes = tuple(_volume(entry) for entry in listed)
     if len({volume.path for volume in volumes}) != len(volumes):

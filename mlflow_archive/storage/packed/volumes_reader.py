@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import NoReturn
 
-from mlflow_archive.errors import IntegrityError, NotAnArchiveError, NotFoundError, Problem, UsageError
+from mlflow_archive.errors import IntegrityError, NotAnArchiveError, NotFoundError, Problem
 from mlflow_archive.spec.paths import check_path
+from mlflow_archive.storage.packed.finished import FinishedStore
 from mlflow_archive.storage.packed.frames import KeptFrames
 from mlflow_archive.storage.packed.tarball_reader import TarballReader
 from mlflow_archive.storage.packed.volumes import MAX_LIST_BYTES, PLAIN, VOLUMES, Volume, parse_list, volume_number
-from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
+from mlflow_archive.storage.store import Store, StoredObject
 
 #: So many tables are read at once.
 _OPENERS = 8
@@ -66,13 +65,14 @@ class OpenVolumes:
                     yield found
 
 
-class VolumesReader(Store):
+class VolumesReader(FinishedStore):
     """A folder of volumes with a list of them. Nothing can be written."""
+
+    _finished = "holds finished volumes"
 
     def __init__(self, outer: Store, volumes: OpenVolumes, problems: Sequence[Problem]) -> None:
         """Use `open`."""
-        self.url = outer.url
-        self._outer = outer
+        super().__init__(outer, outer.url)
         self._volumes = volumes
         self._problems = tuple(problems)
 
@@ -140,32 +140,6 @@ class VolumesReader(Store):
                 yield found
         yield from self._volumes.list(prefix)
 
-    def write(
-        self,
-        key: str,
-        *,
-        size_bytes: int | None = None,  # noqa: ARG002
-        exclusive: bool = False,  # noqa: ARG002
-    ) -> AbstractContextManager[ByteWriter]:
-        """Refuse."""
-        self._refuse(key)
-
-    def create(self, key: str, data: bytes) -> None:  # noqa: ARG002
-        """Refuse."""
-        self._refuse(key)
-
-    def delete(self, key: str) -> None:
-        """Refuse."""
-        self._refuse(key)
-
-    def sweep(self) -> int:
-        """Do nothing."""
-        return 0
-
-    def close(self) -> None:
-        """Close the store of the folder."""
-        self._outer.close()
-
     def _holder(self, key: str) -> Store:
         if check_path(key) in PLAIN:
             return self._outer
@@ -173,6 +147,3 @@ class VolumesReader(Store):
         if holder is None:
             raise NotFoundError(f"There is no {key} in the volumes at {self.url}.")
         return holder
-
-    def _refuse(self, key: str) -> NoReturn:
-        raise UsageError(f"{key} cannot be changed: {self.url} holds finished volumes.")
