@@ -21,6 +21,8 @@ class _Results:
 
     def __init__(self) -> None:
         self._class_of: dict[str, tuple[str, str]] = {}
+        self.weaker: set[tuple[str, str]] = set()
+        """Test and backend where no single winner is asked for, as the backend cannot promise one."""
         self.outcomes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         """Test -> backend -> what became of its cases."""
 
@@ -29,7 +31,10 @@ class _Results:
         for item in items:
             function = getattr(item, "originalname", item.name)
             if isinstance(item, pytest.Function) and item.cls and hasattr(StoreTests, function):
-                self._class_of[item.nodeid] = (function.removeprefix("test_"), item.cls.__name__.removeprefix("Test"))
+                place = (function.removeprefix("test_"), item.cls.__name__.removeprefix("Test"))
+                self._class_of[item.nodeid] = place
+                if "one_winner" in function and not item.cls.exclusive_create:
+                    self.weaker.add(place)
                 wanted.append(item)
         items[:] = wanted
 
@@ -47,7 +52,11 @@ def main() -> int:
     print("\n| | " + " | ".join(backends) + " |")
     print("|---|" + "---|" * len(backends))
     for test, row in results.outcomes.items():
-        cells = (", ".join(sorted(_MARKS[outcome] for outcome in row[backend])) or "-" for backend in backends)
+        cells = (
+            (", ".join(sorted(_MARKS[outcome] for outcome in row[backend])) or "-")
+            + (" (at least one)" if (test, backend) in results.weaker else "")
+            for backend in backends
+        )
         print(f"| {test.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return int(code)
 
