@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mlflow_archive.events import Observer
+    from mlflow_archive.operations.ends import ServerChoices
     from mlflow_archive.operations.report import Report
     from mlflow_archive.operations.selecting import Wishes
     from mlflow_archive.spec.selection import Selection
@@ -151,20 +152,14 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         ConflictError: An object is there already and ``if_exists`` is ``fail``.
         UnavailableError: The server or the store does not answer.
     """
-    from mlflow_archive.operations.ends import ArtifactPlaces, ServerChoices
+    from mlflow_archive.operations.ends import ArtifactPlaces
     from mlflow_archive.operations.restore import restore as run
 
     return run(
         src_url,
         tracking_uri,
         selection=chosen(selection, wishes),
-        choices=ServerChoices(
-            if_exists=if_exists,
-            rename_experiments=dict(rename_experiments or {}),
-            rename_models=dict(rename_models or {}),
-            activate=activate,
-            dry_run=dry_run,
-        ),
+        choices=_choices(if_exists, rename_experiments, rename_models, activate=activate, dry_run=dry_run),
         parallelism=at_least_one(parallelism),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
@@ -202,21 +197,34 @@ def copy(  # noqa: PLR0913 - the choices of a copy
         UnavailableError: A server or a store does not answer.
     """
     from mlflow_archive.operations.copying import copy as run
-    from mlflow_archive.operations.ends import ArtifactPlaces, ServerChoices
+    from mlflow_archive.operations.ends import ArtifactPlaces
 
     return run(
         source_uri,
         target_uri,
         selection=chosen(selection, wishes),
-        choices=ServerChoices(
-            if_exists=if_exists,
-            rename_experiments=dict(rename_experiments or {}),
-            rename_models=dict(rename_models or {}),
-            activate=activate,
-            dry_run=dry_run,
-        ),
+        choices=_choices(if_exists, rename_experiments, rename_models, activate=activate, dry_run=dry_run),
         parallelism=at_least_one(parallelism),
         source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
         target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
         observer=observer,
+    )
+
+
+def _choices(
+    if_exists: IfExists,
+    rename_experiments: Mapping[str, str] | None,
+    rename_models: Mapping[str, str] | None,
+    *,
+    activate: bool,
+    dry_run: bool,
+) -> ServerChoices:
+    from mlflow_archive.operations.ends import ServerChoices
+
+    return ServerChoices(
+        if_exists=if_exists,
+        rename_experiments=dict(rename_experiments or {}),
+        rename_models=dict(rename_models or {}),
+        activate=activate,
+        dry_run=dry_run,
     )
