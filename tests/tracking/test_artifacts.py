@@ -293,10 +293,22 @@ class TestServer:
             with pytest.raises(NotFoundError):
                 _read(access, ArtifactOwner(Kind.RUN, "0" * 32, "/not/here"), "a.txt")
 
-    def test_a_disk_that_both_have_is_written_straight(self, client: HttpClient, tmp_path: Path) -> None:
+    def test_a_disk_that_both_have_is_written_straight(
+        self, client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         owner = self._new_run(client, "shared", str(tmp_path / "shared"))
+        carried: list[object] = []
+        for name in ("upload", "download"):
+            monkeypatch.setattr(client, name, lambda *arguments, **_: carried.append(arguments))
+        before = client.request_count
         with closing(open_artifacts(client, roots={})) as access:
             _write_and_read(access, owner, (*CARRIED, *NOT_CARRIED))
+        assert carried == []
+        names = {*CARRIED, *NOT_CARRIED}
+        assert client.request_count - before < len(names), "not one request for each file"
+        root = Path(owner.uri)
+        on_disk = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        assert on_disk == {**{name: _content(name) for name in names}, "unmeasured": b"x", "a.txt": b"new"}
 
     def test_a_path_that_only_looks_shared_is_found_out(self, client: HttpClient, tmp_path: Path) -> None:
         owner = self._new_run(client, "lookalike", str(tmp_path / "server"))
