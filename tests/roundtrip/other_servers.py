@@ -1,4 +1,5 @@
-"""Servers of other MLflow versions, each installed in an environment of its own, into a server of the newest.
+"""Servers that take long to make, into a server of the newest MLflow: of other versions, each in an environment of its
+own, and with the data of ``mlflow demo``.
 
 Not part of the suite: it installs whole MLflows. ``tox -e servers``, or
 ``pytest tests/roundtrip/other_servers.py``; ``--server-python 2.22.5=/path/to/python`` uses what is there.
@@ -60,4 +61,20 @@ def test_an_older_server_arrives_whole(python: str, version: str, start_server: 
     # The newest client asks a server without prompts for models that are none, and gets none.
     reader = python if version == "2.9.2" else SERVER_PYTHON
     differences = compare_servers(source.uri, target.uri, left_python=reader, without=NOT_RESTORED)
+    assert not differences, describe(differences)
+
+
+@pytest.mark.server
+@pytest.mark.timeout(600)
+def test_the_data_of_mlflow_demo_arrives_whole(start_server: StartServer, tmp_path: Path) -> None:
+    source, target = start_server(), start_server()
+    command = [SERVER_PYTHON, "-m", "mlflow", "demo", "--no-browser", "--tracking-uri", source.uri]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    archive = tmp_path / "archive"
+    backup = api.backup(source.uri, str(archive))
+    assert backup.losses == ()
+    assert backup.counts["trace"].stored > 0
+    assert_sound(archive)
+    assert api.restore(str(archive), target.uri).losses == ()
+    differences = compare_servers(source.uri, target.uri, without=NOT_RESTORED)
     assert not differences, describe(differences)
