@@ -130,7 +130,7 @@ def packing_options() -> Callable[[F], F]:
             metavar="N",
             default=256,
             show_default=True,
-            help="About how much memory all uploads together may take.",
+            help="About how much memory all uploads together may take. A tree on a local path takes none, whatever N is.",
         ),
         click.option(
             "--max-mib-per-s",

@@ -23,12 +23,14 @@ from typing import Any
 from mlflow_archive.errors import NotFoundError, UsageError
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.databricks_api import DatabricksApi, FaultError, told
-from mlflow_archive.storage.databricks_walk import Found, Listing, walk
+from mlflow_archive.storage.databricks_store import DatabricksStore, ToldWriter
+from mlflow_archive.storage.databricks_walk import Found, Listing
 from mlflow_archive.storage.dbfs_upload import BLOCK_BYTES, BlockUpload
 from mlflow_archive.storage.faults import taken, too_large
 from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.partial import is_partial
-from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
+from mlflow_archive.storage.pieces import UPLOAD_BYTES
+from mlflow_archive.storage.store import ByteWriter, Store
 from mlflow_archive.storage.unity_store import UnityStore
 
 #: Blocks of one object that are read at once.
@@ -39,13 +41,16 @@ _ABANDONED_SECONDS = 24 * 3600
 _MOST_REPLACEMENTS = 20
 
 
-def open_dbfs(url: str, options: Mapping[str, object], *, check: KeyCheck = check_path) -> Store:
+def open_dbfs(
+    url: str, options: Mapping[str, object], *, check: KeyCheck = check_path, upload_bytes: int = UPLOAD_BYTES
+) -> Store:
     """Return the store for ``dbfs:/path``; below ``/Volumes`` it is a Unity Catalog volume's.
 
     Args:
         url: With one slash or three; the path is taken as it is written.
         options: ``host``, ``token``, ``profile``; see `DatabricksApi`.
         check: What a key may be.
+        upload_bytes: What all uploads together may take in memory.
 
     Raises:
         UsageError: The URL or an option has no meaning.
@@ -59,27 +64,14 @@ def open_dbfs(url: str, options: Mapping[str, object], *, check: KeyCheck = chec
         raise UsageError("A dbfs URL is dbfs:/path, without '..', '?' and '#'.")
     root = "".join(f"/{part}" for part in parts)
     if parts[:1] != ["Volumes"]:
-        return DbfsStore(DatabricksApi(options), root, check=check)
+        return DbfsStore(DatabricksApi(options), root, check=check, upload_bytes=upload_bytes)
     if len(parts) < 4:
         raise UsageError(f"dbfs:{root} names no volume: write dbfs:/Volumes/catalog/schema/volume.")
-    return UnityStore(DatabricksApi(options), root, check=check)
+    return UnityStore(DatabricksApi(options), root, check=check, upload_bytes=upload_bytes)
 
 
-class DbfsStore(Store):
-    """Objects are files below a folder of DBFS.
-
-    Args:
-        api: The workspace; closed with the store.
-        root: Absolute path of the folder, without a slash at the end; empty for the root of DBFS.
-        check: What a key may be.
-    """
-
-    def __init__(self, api: DatabricksApi, root: str, *, check: KeyCheck = check_path) -> None:
-        """See the class."""
-        self._check = check
-        self.url = f"dbfs:{root or '/'}"
-        self._api = api
-        self._root = root
+class DbfsStore(DatabricksStore):
+    """Objects are files below a folder of DBFS."""
 
     @contextmanager
     def write(
@@ -91,9 +83,9 @@ class DbfsStore(Store):
     ) -> Iterator[ByteWriter]:
         """Write one object; see `Store.write`. Between deleting an old object and moving the new one there is none."""
         place = self._place(key)
-        upload = BlockUpload(self._api, place.rpartition("/")[0])
+        upload = BlockUpload(self._api, place.rpartition("/")[0], self._budget)
         try:
-            yield _Writer(self._shown(key), upload)
+            yield ToldWriter(self._shown(key), upload)
             with told(self._shown(key), writing=True):
                 self._publish(upload, place, upload.finish(), exclusive=exclusive)
         finally:
@@ -140,14 +132,6 @@ class DbfsStore(Store):
             status = self._status(self._place(key))
         return None if status is None or status.get("is_dir") else int(status.get("file_size", 0))
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield all files below a folder, which is asked for folder by folder."""
-        folder = prefix.rstrip("/")
-        for found in self._walk(folder):
-            key = found.path[len(self._root) + 1 :]
-            if not is_partial(key):
-                yield StoredObject(key, found.size_bytes)
-
     def delete(self, key: str) -> None:
         """Delete a file, if it is there."""
         place = self._place(key)
@@ -165,27 +149,9 @@ class DbfsStore(Store):
                 count += 1
         return count
 
-    def remove_folders(self) -> None:
-        """Remove the folders that are empty, the root as well."""
-        with told(self.url, writing=True):
-            self._remove_empty(self._root)
-
-    def close(self) -> None:
-        """End the connections."""
-        self._api.close()
-
-    def _remove_empty(self, folder: str) -> None:
-        _, folders = self._listed(folder or "/")
-        for below in folders:
-            self._remove_empty(below)
+    def _remove_folder(self, folder: str) -> None:
         if folder:
             self._delete(folder)
-
-    def _place(self, key: str) -> str:
-        return f"{self._root}/{self._check(key)}"
-
-    def _shown(self, key: str) -> str:
-        return f"{self.url.rstrip('/')}/{key}"
 
     def _status(self, place: str) -> dict[str, Any] | None:
         try:
@@ -284,17 +250,13 @@ class DbfsStore(Store):
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _walk(self, folder: str) -> Iterator[Found]:
-        top = self._place(folder) if folder else self._root or "/"
-        return walk(top, self._listed)
-
-    def _listed(self, folder: str) -> Listing:
+    def _listed(self, folder: str, _after: str | None) -> Listing:
         with told(f"dbfs:{folder}"):
             try:
                 answer = self._api.call("GET", "/api/2.0/dbfs/list", query={"path": folder})
             except FaultError as fault:
                 if fault.absent:
-                    return [], []
+                    return Listing()
                 raise
         files: list[Found] = []
         folders: list[str] = []
@@ -304,18 +266,7 @@ class DbfsStore(Store):
                 folders.append(path)
             elif path != folder:  # the listing of a file is the file itself
                 files.append(Found(path, int(entry.get("file_size", 0)), int(entry.get("modification_time", 0))))
-        return files, folders
-
-
-class _Writer:
-    def __init__(self, shown: str, upload: BlockUpload) -> None:
-        self._shown = shown
-        self._upload = upload
-
-    def write(self, data: bytes) -> None:
-        """Append."""
-        with told(self._shown, writing=True):
-            self._upload.write(data)
+        return Listing(files, folders)
 
 
 def _decoded(answer: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import threading
 
+from mlflow_archive.storage.budget import Budget, Share
 from mlflow_archive.storage.databricks_api import DatabricksApi, FaultError
 from mlflow_archive.storage.partial import partial_name
 
@@ -29,14 +30,16 @@ class BlockUpload:
     Args:
         api: The workspace.
         folder: Absolute path of the folder, which the first request makes.
+        budget: Shared by all uploads of the store, for the blocks on their way; what is collected is one block.
         idle_seconds: So long after the last block some bytes are sent to keep the file open.
     """
 
-    def __init__(self, api: DatabricksApi, folder: str, *, idle_seconds: float = _IDLE_SECONDS) -> None:
+    def __init__(self, api: DatabricksApi, folder: str, budget: Budget, *, idle_seconds: float = _IDLE_SECONDS) -> None:
         """See the class; nothing is sent yet."""
         self.path = ""
         self._api = api
         self._folder = folder
+        self._share = Share(budget)
         self._idle_seconds = idle_seconds
         self._buffer = bytearray()
         self._handle: int | None = None
@@ -105,14 +108,18 @@ class BlockUpload:
             self._handle = self._api.repeat(self._create)
             threading.Thread(target=self._keep_open, name="mlflow-archive-dbfs", daemon=True).start()
         block = self._buffer[:size_bytes]
-        body = {"handle": self._handle, "data": base64.b64encode(block).decode()}
+        self._share.collect(len(block))
+        sent = self._share.send()
         try:
+            body = {"handle": self._handle, "data": base64.b64encode(block).decode()}
             self._api.call("POST", "/api/2.0/dbfs/add-block", body=body)
         except FaultError as fault:
             if fault.absent:
                 said = "it stood still for more than ten minutes, and DBFS gave it up"
                 raise FaultError(0, "", said, hopeful=False) from None
             raise
+        finally:
+            sent()
         del self._buffer[:size_bytes]
         self._sent_bytes += len(block)
         self._spent.set()

@@ -22,6 +22,7 @@ from mlflow_archive.errors import (
     UnsupportedError,
     UsageError,
 )
+from mlflow_archive.storage.store import ByteWriter
 from mlflow_archive.storage.vendor_faults import Fault, Meaning, vendor_fault
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -49,6 +50,21 @@ def translated(url: str, key: str, *, writing: bool = False) -> Iterator[None]:
         if meant is None:
             raise
         raise meant from error
+
+
+class TranslatedWriter:
+    """A `ByteWriter` whose errors are ours."""
+
+    def __init__(self, url: str, key: str, target: ByteWriter) -> None:
+        """Write on to ``target``; the rest is for the sentence, as in `translated`."""
+        self._url = url
+        self._key = key
+        self._target = target
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        with translated(self._url, self._key, writing=True):
+            self._target.write(data)
 
 
 def meaning_of(error: Exception, url: str, key: str, *, writing: bool = False) -> MlflowArchiveError | None:

@@ -15,10 +15,12 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from mlflow_archive.errors import NotFoundError
 from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.faults import taken, too_large, translated
+from mlflow_archive.storage.budget import FREE_BYTES, Budget, Share
+from mlflow_archive.storage.faults import TranslatedWriter, taken, too_large, translated
 from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.partial import is_partial, partial_name
-from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
+from mlflow_archive.storage.pieces import UPLOAD_BYTES
+from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject, in_chunks
 
 #: Size of an upload's pieces: with 10,000 of them, the most S3 takes, an object may have 160 GB.
 BLOCK_BYTES = 16 << 20
@@ -33,10 +35,21 @@ class FsspecStore(Store):
         fs: A file system of its own (``skip_instance_cache``), without listing caches.
         root: The path below which everything is kept, as ``fs`` has it.
         url: The same for people, without credentials.
+        check: What a key may be.
+        upload_bytes: What all uploads together may take in memory, where the file system cuts them into pieces.
     """
 
-    def __init__(self, fs: AbstractFileSystem, root: str, url: str, *, check: KeyCheck = check_path) -> None:
+    def __init__(
+        self,
+        fs: AbstractFileSystem,
+        root: str,
+        url: str,
+        *,
+        check: KeyCheck = check_path,
+        upload_bytes: int = UPLOAD_BYTES,
+    ) -> None:
         """See the class."""
+        self._budget = Budget(upload_bytes)
         self.url = url
         self._check = check
         self._fs = fs
@@ -54,17 +67,20 @@ class FsspecStore(Store):
         place = self._place(key)
         with translated(self.url, key, writing=True):
             upload = _begin(self._fs, place)
-        writer = _Writer(self.url, key, upload.file)
+        share = Share(self._budget)
+        blocks = _Blocks(upload.file, share)
         try:
-            yield writer
+            yield TranslatedWriter(self.url, key, blocks)
             if exclusive:
                 self._require_free(key)
-            with translated(self.url, key, writing=True):
+            with translated(self.url, key, writing=True), blocks.sending():
                 upload.commit()
         except BaseException:
             with suppress(OSError):
                 upload.discard()
             raise
+        finally:
+            share.drop()
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object if there is none: by the backend's own condition where fsspec passes it on."""
@@ -204,16 +220,43 @@ class _Move:
             self._fs.rm_file(self._part)
 
 
-class _Writer:
-    def __init__(self, url: str, key: str, file: Any) -> None:
-        self._url = url
-        self._key = key
+class _Blocks:
+    """Writes to a file that collects a block and then sends it, with an eye on the budget.
+
+    A file that passes on what it gets, as those of most systems with folders do, takes nothing of it.
+    """
+
+    def __init__(self, file: Any, share: Share) -> None:
         self._file = file
+        self._share = share
+        self._block_bytes: int | None = file.blocksize if isinstance(file, AbstractBufferedFile) else None
+        self._held_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Append."""
-        with translated(self._url, self._key, writing=True):
+        if self._block_bytes is None:
             self._file.write(data)
+            return
+        for chunk in in_chunks(data):
+            self._held_bytes += len(chunk)
+            if self._held_bytes > FREE_BYTES:
+                self._share.collect(self._block_bytes)
+            if self._held_bytes < self._block_bytes:
+                self._file.write(chunk)
+                continue
+            with self.sending():
+                self._file.write(chunk)
+            self._held_bytes = 0
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Hold the file's block while it is on its way, if it counts."""
+        sent = self._share.send() if self._held_bytes > FREE_BYTES else None
+        try:
+            yield
+        finally:
+            if sent is not None:
+                sent()
 
 
 def _begin(fs: AbstractFileSystem, place: str) -> _Upload | _Move:

@@ -9,26 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from gcsfs.retry import HttpError
 
-from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError, UnavailableError
-from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.budget import Budget
-from mlflow_archive.storage.faults import taken, too_large, translated
-from mlflow_archive.storage.partial import is_partial
-from mlflow_archive.storage.pieces import PIECE_BYTES, UPLOAD_BYTES, Loop, Piece, PiecesWriter, read_pieces
-from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
+from mlflow_archive.errors import MlflowArchiveError, NotFoundError, UnavailableError
+from mlflow_archive.storage.faults import taken, translated
+from mlflow_archive.storage.pieces import PIECE_BYTES, Fetch, Piece
+from mlflow_archive.storage.pieces_store import WRITER, Page, PiecesStore
 
-if TYPE_CHECKING:
-    from gcsfs import GCSFileSystem
-
-#: Metadata by which a writer knows its own object again, when the answer to its request was lost and it was repeated.
-_WRITER = "mlflow_archive_writer"
 _TYPE = "application/octet-stream"
 _NEW = {"ifGenerationMatch": "0"}
 
@@ -36,73 +28,43 @@ _NEW = {"ifGenerationMatch": "0"}
 logging.getLogger("gcsfs").addHandler(logging.NullHandler())
 
 
-class GcsStore(Store):
-    """Objects of one bucket below a folder.
+class GcsStore(PiecesStore):
+    """Objects of one bucket below a folder, over gcsfs' file system.
 
     An object appears when its upload is completed. An upload that was ended is cancelled; one whose writer was killed
     has no name, and Google deletes it after a week.
-
-    Args:
-        fs: gcsfs' file system.
-        root: Bucket and folder.
-        url: The same for people.
-        check: Returns a key, or raises if it may not be one.
     """
 
-    def __init__(
-        self,
-        fs: GCSFileSystem,
-        root: str,
-        url: str,
-        *,
-        check: Callable[[str], str] = check_path,
-        upload_bytes: int = UPLOAD_BYTES,
-    ) -> None:
-        """See the class."""
-        self._check = check
-        self.url = url
-        self._fs = fs
-        self._loop = Loop(fs.loop)
-        self._budget = Budget(upload_bytes)
-        self._bucket, _, folder = root.strip("/").partition("/")
-        self._start = f"{folder}/" if folder else ""
-
-    @contextmanager
-    def write(
-        self,
-        key: str,
-        *,
-        size_bytes: int | None = None,  # noqa: ARG002
-        exclusive: bool = False,
-    ) -> Iterator[ByteWriter]:
-        """Write one object: in one request if it is small, else in pieces, of which Google takes one after another."""
-        upload = _Upload(self._fs, self._bucket, self._start + self._check(key), exclusive=exclusive)
-        pieces = PiecesWriter(
-            self._loop,
-            upload.send,
-            lambda: self._translated(key, writing=True),
-            self._budget,
-            in_flight=1,
-            piece_bytes=lambda _count: PIECE_BYTES,
-        )
+    def size_bytes(self, key: str) -> int | None:
+        """Return the size of an object, None if there is none."""
         try:
-            yield pieces
-            rest = pieces.finish()
-            if exclusive and pieces.count:
-                self._require_free(key)
-            self._complete(key, upload, rest)
-        except BaseException:
-            pieces.cancel()
-            self._discard(upload)
-            raise
+            return int(self._about(key)["size"])
+        except NotFoundError:
+            return None
 
-    def create(self, key: str, data: bytes) -> None:
-        """Write a small object if there is none, which Google itself decides."""
-        upload = _Upload(self._fs, self._bucket, self._start + self._check(key), exclusive=True)
-        self._complete(key, upload, data)
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        path = self._path(key)
+        with suppress(NotFoundError), self._translated(key):
+            self._loop.run(self._fs._call("DELETE", path))
 
-    def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
-        """Yield an object or a range of it."""
+    def _path(self, key: str) -> str:
+        return f"b/{quote(self._bucket, safe='')}/o/{quote(self._name(key), safe='')}"
+
+    def _about(self, key: str) -> dict[str, Any]:
+        path = self._path(key)
+        with self._translated(key):
+            found: dict[str, Any] = self._loop.run(self._fs._call("GET", path, fields="size,metadata", json_out=True))
+        return found
+
+    def _writer_of(self, key: str) -> str | None:
+        writer: str | None = self._about(key).get("metadata", {}).get(WRITER)
+        return writer
+
+    def _upload(self, key: str, *, exclusive: bool) -> _Upload:
+        return _Upload(self._fs, self._bucket, self._name(key), exclusive=exclusive)
+
+    def _fetch(self, key: str) -> Fetch:
         place = f"{self._fs.base.replace('/storage/', '/download/storage/')}{self._path(key)}"
 
         async def fetch(offset: int, length: int, version: str | None) -> Piece:
@@ -116,54 +78,9 @@ class GcsStore(Store):
             total = headers.get("Content-Range", "").rpartition("/")[2]
             return Piece(data, int(total) if total.isdigit() else len(data), headers.get("X-Goog-Generation"))
 
-        yield from read_pieces(self._loop, fetch, lambda: self._translated(key), start=start, size_bytes=size_bytes)
+        return fetch
 
-    def read_all(self, key: str, *, limit_bytes: int) -> bytes:
-        """Return a whole small object."""
-        data = b"".join(self.read(key, size_bytes=limit_bytes + 1))
-        if len(data) > limit_bytes:
-            raise too_large(key, limit_bytes)
-        return data
-
-    def size_bytes(self, key: str) -> int | None:
-        """Return the size of an object, None if there is none."""
-        try:
-            return int(self._about(key)["size"])
-        except NotFoundError:
-            return None
-
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield all objects below a folder, a page at a time."""
-        yield from (found for found in self._find(prefix.rstrip("/")) if not is_partial(found.key))
-
-    def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
-        path = self._path(key)
-        with suppress(NotFoundError), self._translated(key):
-            self._loop.run(self._fs._call("DELETE", path))
-
-    def sweep(self) -> int:
-        """Return 0: an interrupted write leaves nothing that has a name."""
-        return 0
-
-    def _path(self, key: str) -> str:
-        return f"b/{quote(self._bucket, safe='')}/o/{quote(self._start + self._check(key), safe='')}"
-
-    def _about(self, key: str) -> dict[str, Any]:
-        path = self._path(key)
-        with self._translated(key):
-            found: dict[str, Any] = self._loop.run(self._fs._call("GET", path, fields="size,metadata", json_out=True))
-        return found
-
-    def _complete(self, key: str, upload: _Upload, rest: bytes) -> None:
-        try:
-            with self._translated(key, writing=True):
-                self._loop.run(upload.complete(rest))
-        except ConflictError:
-            if self._about(key).get("metadata", {}).get(_WRITER) != upload.writer:
-                raise
-
-    def _require_free(self, key: str) -> None:
+    def _before_large(self, key: str) -> None:
         """Look before a long upload is completed: servers that imitate Google's forget its condition."""
         if self.size_bytes(key) is not None:
             raise taken(self.url, key)
@@ -176,19 +93,14 @@ class GcsStore(Store):
         with suppress(MlflowArchiveError), self._translated("", writing=True):
             self._loop.run(upload.cancel())
 
-    def _find(self, folder: str) -> Iterator[StoredObject]:
-        start = self._start + (f"{self._check(folder)}/" if folder else "")
+    def _pages(self, start: str, folder: str) -> Iterator[Page]:
         path = f"b/{quote(self._bucket, safe='')}/o"
         options: dict[str, Any] = {"prefix": start, "fields": "items(name,size),nextPageToken", "maxResults": 1000}
         while True:
-            try:
-                with self._translated(folder):
-                    page = self._loop.run(self._fs._call("GET", path, json_out=True, **options))
-            except NotFoundError:
-                return
-            for found in page.get("items", ()):
-                if not found["name"].endswith("/"):  # a folder of the console
-                    yield StoredObject(found["name"][len(self._start) :], int(found["size"]))
+            with self._translated(folder):
+                page = self._loop.run(self._fs._call("GET", path, json_out=True, **options))
+            found = [(item["name"], int(item["size"])) for item in page.get("items", ())]
+            yield [(name, size) for name, size in found if not name.endswith("/")]  # a folder of the console
             if not page.get("nextPageToken"):
                 return
             options["pageToken"] = page["nextPageToken"]
@@ -211,9 +123,11 @@ class GcsStore(Store):
 
 
 class _Upload:
-    """One object on its way: a single request, or a session that takes pieces in order."""
+    """One object on its way: a single request, or a session, which takes one piece after another."""
 
-    def __init__(self, fs: GCSFileSystem, bucket: str, name: str, *, exclusive: bool) -> None:
+    in_flight = 1
+
+    def __init__(self, fs: Any, bucket: str, name: str, *, exclusive: bool) -> None:
         self._fs = fs
         self._place = f"{fs._location}/upload/storage/v1/b/{quote(bucket, safe='')}/o"
         self._name = name
@@ -221,6 +135,9 @@ class _Upload:
         self._session: str | None = None
         self._sent_bytes = 0
         self.writer = uuid.uuid4().hex
+
+    def piece_bytes(self, _count: int) -> int:
+        return PIECE_BYTES
 
     async def send(self, offset: int, data: bytes) -> None:
         """Send a piece that is not the last one."""
@@ -281,4 +198,4 @@ class _Upload:
         await self._fs._call("POST", self._place, uploadType="multipart", headers=headers, data=body, **self._condition)
 
     def _about(self) -> dict[str, Any]:
-        return {"name": self._name, "metadata": {_WRITER: self.writer}}
+        return {"name": self._name, "metadata": {WRITER: self.writer}}

@@ -87,11 +87,12 @@ def open_store(
         return LocalStore(_local_path(url, protocol), url=public_url(url), check=check)
     if "::" in url:
         raise UsageError(f"{public_url(url)} is a chain of URLs; give the URL of one place.")
+    limit = {} if upload_bytes is None else {"upload_bytes": upload_bytes}
     if protocol == "dbfs":
         from mlflow_archive.storage.dbfs_store import open_dbfs
 
-        return open_dbfs(url, storage_options or {}, check=check)
-    return _open_remote(url, protocol, dict(storage_options or {}), check, upload_bytes)
+        return open_dbfs(url, storage_options or {}, check=check, **limit)
+    return _open_remote(url, protocol, dict(storage_options or {}), check, limit)
 
 
 def public_url(url: str) -> str:
@@ -130,9 +131,8 @@ def _local_path(url: str, protocol: str | None) -> Path:
 
 
 def _open_remote(
-    url: str, protocol: str, options: dict[str, object], check: KeyCheck, upload_bytes: int | None
+    url: str, protocol: str, options: dict[str, object], check: KeyCheck, limit: Mapping[str, int]
 ) -> Store:
-    limit = {} if upload_bytes is None else {"upload_bytes": upload_bytes}
     shown = public_url(url)
     fs, root = _file_system(url, protocol, {**_defaults(protocol, options), **options})
     if isinstance(fs, MemoryFileSystem):
@@ -151,7 +151,7 @@ def _open_remote(
         from mlflow_archive.storage.gcs_store import GcsStore
 
         return GcsStore(fs, root, shown, check=check, **limit)
-    return FsspecStore(fs, root, shown, check=check)
+    return FsspecStore(fs, root, shown, check=check, **limit)
 
 
 def _file_system(url: str, protocol: str, options: dict[str, object]) -> tuple[AbstractFileSystem, str]:

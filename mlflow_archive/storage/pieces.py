@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from mlflow_archive.errors import ConflictError, NotFoundError, UnavailableError
 from mlflow_archive.storage.budget import FREE_BYTES, Budget, Share
-from mlflow_archive.storage.store import CHUNK_BYTES
+from mlflow_archive.storage.store import in_chunks
 
 T = TypeVar("T")
 Task = Coroutine[Any, Any, T]
@@ -167,7 +167,7 @@ def read_pieces(
             raise UnavailableError(f"An object ended at byte {offset:,} of {end:,} while it was read.")
         coming = loop.start(fetch(after, min(end - after, PIECE_BYTES), piece.version)) if after < end else None
         try:
-            yield from _chunks(piece.data)
+            yield from in_chunks(piece.data)
             if coming is not None:
                 piece = _later(coming, translated)
         finally:
@@ -182,11 +182,3 @@ def _later(coming: Future[Piece], translated: Translated) -> Piece:
             return coming.result()
     except (ConflictError, NotFoundError) as error:
         raise UnavailableError("An object was replaced or deleted while it was read.") from error
-
-
-def _chunks(data: bytes) -> Iterator[bytes]:
-    if len(data) <= CHUNK_BYTES:
-        yield data
-        return
-    for start in range(0, len(data), CHUNK_BYTES):
-        yield data[start : start + CHUNK_BYTES]

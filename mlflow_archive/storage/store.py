@@ -28,6 +28,16 @@ from mlflow_archive.errors import Problem
 CHUNK_BYTES = 1 << 20
 
 
+def in_chunks(data: bytes) -> Iterator[bytes]:
+    """Yield bytes in pieces of at most `CHUNK_BYTES`; nothing if there are none."""
+    if len(data) <= CHUNK_BYTES:
+        if data:
+            yield data
+        return
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield data[start : start + CHUNK_BYTES]
+
+
 class ByteWriter(Protocol):
     """Takes the bytes of one object in order."""
 

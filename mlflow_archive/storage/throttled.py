@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from mlflow_archive.errors import Problem, UsageError
-from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
+from mlflow_archive.storage.store import ByteWriter, Store, StoredObject, in_chunks
 
 #: What was not used of the last moments may be made up for.
 BURST_SECONDS = 0.25
@@ -125,11 +125,6 @@ class _Writer:
 
     def write(self, data: bytes) -> None:
         """Append, in pieces that pass evenly."""
-        if len(data) <= CHUNK_BYTES:
-            self._allowance.take(len(data))
-            self._writer.write(data)
-            return
-        for start in range(0, len(data), CHUNK_BYTES):
-            piece = data[start : start + CHUNK_BYTES]
+        for piece in in_chunks(data):
             self._allowance.take(len(piece))
             self._writer.write(piece)

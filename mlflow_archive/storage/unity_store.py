@@ -14,13 +14,11 @@ from urllib.parse import quote
 import requests
 
 from mlflow_archive.errors import NotFoundError
-from mlflow_archive.spec.paths import check_path
-from mlflow_archive.storage.databricks_api import DatabricksApi, FaultError, broken, told
-from mlflow_archive.storage.databricks_walk import Found, Listing, walk
+from mlflow_archive.storage.databricks_api import FaultError, broken, told
+from mlflow_archive.storage.databricks_store import DatabricksStore, ToldWriter
+from mlflow_archive.storage.databricks_walk import Found, Listing
 from mlflow_archive.storage.faults import too_large
-from mlflow_archive.storage.keys import KeyCheck
-from mlflow_archive.storage.partial import is_partial
-from mlflow_archive.storage.store import ByteWriter, Store, StoredObject
+from mlflow_archive.storage.store import ByteWriter
 from mlflow_archive.storage.unity_download import Download
 from mlflow_archive.storage.unity_upload import UnityUpload
 
@@ -28,29 +26,18 @@ from mlflow_archive.storage.unity_upload import UnityUpload
 _VOLUME_DEPTH = 4
 
 
-class UnityStore(Store):
-    """Objects are files below a folder of a volume.
-
-    Args:
-        api: The workspace; closed with the store.
-        root: Absolute path: ``/Volumes/<catalog>/<schema>/<volume>``, perhaps with more behind it.
-        check: What a key may be.
-    """
-
-    def __init__(self, api: DatabricksApi, root: str, *, check: KeyCheck = check_path) -> None:
-        """See the class."""
-        self._check = check
-        self.url = f"dbfs:{root}"
-        self._api = api
-        self._root = root
+class UnityStore(DatabricksStore):
+    """Objects are files below a folder of a volume, ``/Volumes/<catalog>/<schema>/<volume>``, or the volume itself."""
 
     @contextmanager
     def write(self, key: str, *, size_bytes: int | None = None, exclusive: bool = False) -> Iterator[ByteWriter]:
         """Write one object; see `Store.write`."""
         place = self._place(key)
-        upload = UnityUpload(self._api, place, self._put, overwrite=not exclusive, expected_bytes=size_bytes or 0)
+        upload = UnityUpload(
+            self._api, place, self._put, self._budget, overwrite=not exclusive, expected_bytes=size_bytes or 0
+        )
         try:
-            yield _Writer(self._shown(key), upload)
+            yield ToldWriter(self._shown(key), upload)
             with told(self._shown(key), writing=True):
                 upload.finish()
         finally:
@@ -101,14 +88,6 @@ class UnityStore(Store):
                     return None
                 raise
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield all files below a folder, which is asked for folder by folder."""
-        folder = prefix.rstrip("/")
-        for found in walk(self._place(folder) if folder else self._root, self._listed):
-            key = found.path[len(self._root) + 1 :]
-            if not is_partial(key):
-                yield StoredObject(key, found.size_bytes)
-
     def delete(self, key: str) -> None:
         """Delete a file, if it is there."""
         place = self._place(key)
@@ -123,32 +102,14 @@ class UnityStore(Store):
         """Return 0: an interrupted upload is never seen, and Databricks takes it away."""
         return 0
 
-    def remove_folders(self) -> None:
-        """Remove the folders that are empty, the root as well if it is not the volume."""
-        with told(self.url, writing=True):
-            self._remove_empty(self._root)
-
-    def close(self) -> None:
-        """End the connections."""
-        self._api.close()
-
-    def _remove_empty(self, folder: str) -> None:
-        files, folders = self._listed(folder)
-        for below in folders:
-            self._remove_empty(below)
-        if files or folder.count("/") <= _VOLUME_DEPTH:
+    def _remove_folder(self, folder: str) -> None:
+        if folder.count("/") <= _VOLUME_DEPTH:
             return
         try:
             self._api.call("DELETE", f"/api/2.0/fs/directories{quote(folder)}")
         except FaultError as fault:
-            if not fault.absent and fault.status != 400:  # not empty: there are files in a folder below
+            if not fault.absent and fault.status != 400:  # not empty
                 raise
-
-    def _place(self, key: str) -> str:
-        return f"{self._root}/{self._check(key)}"
-
-    def _shown(self, key: str) -> str:
-        return f"{self.url}/{key}"
 
     def _head(self, place: str) -> int:
         with self._api.send("HEAD", _file(place)) as response:
@@ -180,36 +141,22 @@ class UnityStore(Store):
             except requests.RequestException as error:
                 raise broken(error) from None
 
-    def _listed(self, folder: str) -> Listing:
+    def _listed(self, folder: str, after: str | None) -> Listing:
+        query = {} if after is None else {"page_token": after}
+        try:
+            with told(f"dbfs:{folder}"):
+                answer = self._api.call("GET", f"/api/2.0/fs/directories{quote(folder)}", query=query)
+        except NotFoundError:
+            return Listing()
         files: list[Found] = []
         folders: list[str] = []
-        query: dict[str, str] = {}
-        while True:
-            try:
-                with told(f"dbfs:{folder}"):
-                    answer = self._api.call("GET", f"/api/2.0/fs/directories{quote(folder)}", query=query)
-            except NotFoundError:
-                return files, folders
-            for entry in answer.get("contents") or ():
-                path = str(entry["path"])
-                if entry.get("is_directory"):
-                    folders.append(path.rstrip("/"))
-                else:
-                    files.append(Found(path, int(entry.get("file_size", 0)), int(entry.get("last_modified", 0))))
-            if not answer.get("next_page_token"):
-                return files, folders
-            query = {"page_token": str(answer["next_page_token"])}
-
-
-class _Writer:
-    def __init__(self, shown: str, upload: UnityUpload) -> None:
-        self._shown = shown
-        self._upload = upload
-
-    def write(self, data: bytes) -> None:
-        """Append."""
-        with told(self._shown, writing=True):
-            self._upload.write(data)
+        for entry in answer.get("contents") or ():
+            path = str(entry["path"])
+            if entry.get("is_directory"):
+                folders.append(path.rstrip("/"))
+            else:
+                files.append(Found(path, int(entry.get("file_size", 0)), int(entry.get("last_modified", 0))))
+        return Listing(files, folders, str(answer.get("next_page_token") or "") or None)
 
 
 def _file(place: str) -> str:

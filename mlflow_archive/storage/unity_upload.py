@@ -11,8 +11,9 @@ from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import BinaryIO, cast
 
+from mlflow_archive.storage.budget import FREE_BYTES, Budget, Share
 from mlflow_archive.storage.databricks_api import DatabricksApi, FaultError
-from mlflow_archive.storage.store import CHUNK_BYTES
+from mlflow_archive.storage.store import CHUNK_BYTES, in_chunks
 
 #: A file up to this size is held in memory and sent in one request, which can be repeated.
 _WHOLE_BYTES = 8 << 20
@@ -30,13 +31,16 @@ Put = Callable[[str, bytes, bool], None]
 class UnityUpload:
     """Holds a small file until it is complete; hands a larger one to a thread that sends it."""
 
-    def __init__(self, api: DatabricksApi, place: str, put: Put, *, overwrite: bool, expected_bytes: int) -> None:
-        """Take an absolute path, and what sends a whole file."""
+    def __init__(
+        self, api: DatabricksApi, place: str, put: Put, budget: Budget, *, overwrite: bool, expected_bytes: int
+    ) -> None:
+        """Take an absolute path, what sends a whole file, and what all uploads of the store share."""
         self._api = api
         self._put = put
         self._place = place
         self._overwrite = overwrite
         self._part_bytes = max(_PART_BYTES, -(-expected_bytes // _MOST_PARTS))
+        self._share = Share(budget)
         self._buffer = bytearray()
         self._sending: _Sending | None = None
 
@@ -44,34 +48,51 @@ class UnityUpload:
         """Append."""
         if self._sending is None:
             self._buffer += data
+            if len(self._buffer) > FREE_BYTES:
+                self._share.collect(_WHOLE_BYTES)
             if len(self._buffer) <= _WHOLE_BYTES:
                 return
+            self._share.drop()
             data, self._buffer = bytes(self._buffer), bytearray()
-            self._sending = _Sending(self._api, self._place, self._overwrite, self._part_bytes)
-        for start in range(0, len(data), CHUNK_BYTES):
-            self._sending.put(data[start : start + CHUNK_BYTES])
+            self._sending = _Sending(self._api, self._place, self._share, self._overwrite, self._part_bytes)
+        for chunk in in_chunks(data):
+            self._sending.put(chunk)
 
     def finish(self) -> None:
         """Make the file visible."""
-        if self._sending is None:
+        if self._sending is not None:
+            self._sending.finish()
+        elif len(self._buffer) <= FREE_BYTES:
             self._put(self._place, bytes(self._buffer), self._overwrite)
         else:
-            self._sending.finish()
+            sent = self._share.send()
+            try:
+                self._put(self._place, bytes(self._buffer), self._overwrite)
+            finally:
+                sent()
 
     def discard(self) -> None:
         """Give up what is under way; harmless after the end."""
         if self._sending is not None:
             self._sending.discard()
+        self._share.drop()
 
 
 class _Sending:
     """An upload in a thread of its own."""
 
-    def __init__(self, api: DatabricksApi, place: str, overwrite: bool, part_bytes: int) -> None:
-        self._pipe = _Pipe()
+    def __init__(self, api: DatabricksApi, place: str, share: Share, overwrite: bool, part_bytes: int) -> None:
+        self._pipe = _Pipe(share, part_bytes)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mlflow-archive-upload")
         stream = cast("BinaryIO", self._pipe)
-        self._result = self._pool.submit(api.upload, place, stream, overwrite=overwrite, part_bytes=part_bytes)
+
+        def send() -> None:
+            try:
+                api.upload(place, stream, overwrite=overwrite, part_bytes=part_bytes)
+            finally:
+                self._pipe.release()
+
+        self._result = self._pool.submit(send)
 
     def put(self, data: bytes) -> None:
         while not self._pipe.offer(data):
@@ -93,10 +114,16 @@ class _GivenUpError(Exception):
 
 
 class _Pipe(io.RawIOBase):
-    """Chunks of one thread as a stream for another; an empty chunk is the end."""
+    """Chunks of one thread as a stream for another; an empty chunk is the end.
 
-    def __init__(self) -> None:
+    Whoever reads much at once makes a part of it, and asks for more when that is sent.
+    """
+
+    def __init__(self, share: Share, part_bytes: int) -> None:
         super().__init__()
+        self._share = share
+        self._part_bytes = part_bytes
+        self._sent: Callable[[], None] | None = None
         self._chunks: Queue[bytes] = Queue(_WAITING)
         self._left = b""
         self._ended = False
@@ -119,6 +146,9 @@ class _Pipe(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Return so many bytes, fewer only at the end: the SDK makes parts of what it gets."""
         wanted = sys.maxsize if size is None or size < 0 else size
+        self.release()
+        if wanted > FREE_BYTES:
+            self._share.collect(self._part_bytes)
         found = bytearray()
         while len(found) < wanted and (self._left or not self._ended):
             if not self._left:
@@ -127,7 +157,16 @@ class _Pipe(io.RawIOBase):
             taken = self._left[: wanted - len(found)]
             self._left = self._left[len(taken) :]
             found += taken
+        if found and wanted > FREE_BYTES:
+            self._sent = self._share.send()
         return bytes(found)
+
+    def release(self) -> None:
+        """Take nothing of the budget any more."""
+        self._share.drop()
+        if self._sent is not None:
+            self._sent()
+            self._sent = None
 
     def readline(self, size: int | None = -1) -> bytes:
         """Return a chunk: who sends this line by line means to send it piece by piece."""

@@ -6,7 +6,18 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from mlflow_archive.storage.budget import COPIES, Budget, Share
+from mlflow_archive.storage.databricks_api import DatabricksApi
+from mlflow_archive.storage.dbfs_store import DbfsStore
+from mlflow_archive.storage.fsspec_store import FsspecStore
+from mlflow_archive.storage.opening import open_store
+from mlflow_archive.storage.unity_store import UnityStore
+from tests.storage.conformance import run_threads
+from tests.storage.emulators.dbfs import TOKEN, FakeDatabricks
+from tests.storage.emulators.unity import VOLUME
+from tests.storage.test_fsspec_store import PiecesFile, PiecesFileSystem
 
 
 class Counting(Budget):
@@ -76,3 +87,83 @@ def test_uploads_that_are_left_half_collected_hold_nobody_up() -> None:
 
 def send(share: Share) -> None:
     share.send()()
+
+
+class AtOnce:
+    """How many calls run at the same moment, at most."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def counted(self, call, *args, **options):
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            time.sleep(0.005)
+            return call(*args, **options)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+@pytest.fixture(params=["dbfs", "volume", "fsspec"])
+def narrow(request, monkeypatch):
+    """A store with room for one part on its way, and how many there are at most."""
+    seen = AtOnce()
+    if request.param == "fsspec":
+        send = PiecesFile._upload_chunk
+        monkeypatch.setattr(PiecesFile, "_upload_chunk", lambda *args, **options: seen.counted(send, *args, **options))
+        yield FsspecStore(PiecesFileSystem(), "bucket", "oss://bucket", upload_bytes=1), seen
+        return
+    with FakeDatabricks() as fake:
+        serve = fake.serve
+
+        def counting(verb, path, *args):
+            part = verb == "PUT" or path.startswith("/api/2.0/dbfs/add-block")
+            return seen.counted(serve, verb, path, *args) if part else serve(verb, path, *args)
+
+        fake.serve = counting
+        api = DatabricksApi({"host": fake.host, "token": TOKEN})
+        kind, root = (DbfsStore, "/root") if request.param == "dbfs" else (UnityStore, f"{VOLUME}/root")
+        store = kind(api, root, upload_bytes=1)
+        yield store, seen
+        store.close()
+
+
+@pytest.mark.parametrize("mebibytes", [4, 17])
+def test_every_kind_of_upload_keeps_to_the_budget(narrow, mebibytes) -> None:
+    store, seen = narrow
+
+    def upload(number: int) -> None:
+        with store.write(f"key/{number}") as writer:
+            for _ in range(mebibytes):
+                writer.write(bytes([number]) * (1 << 20))
+
+    run_threads([lambda n=n: upload(n) for n in range(3)])
+    assert seen.most == 1
+    assert store._budget._used == store._budget._under_way == 0
+    assert {found.size_bytes for found in store.list()} == {mebibytes << 20}
+    assert b"".join(store.read("key/2")) == bytes([2]) * (mebibytes << 20)
+
+
+def test_an_upload_that_is_given_up_takes_nothing_of_the_budget(narrow) -> None:
+    store, _ = narrow
+
+    def interrupted() -> None:
+        with store.write("key") as writer:
+            for _ in range(20):
+                writer.write(bytes(1 << 20))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert store._budget._used == store._budget._under_way == 0
+
+
+def test_the_limit_reaches_stores_of_all_kinds(monkeypatch) -> None:
+    monkeypatch.setattr("mlflow_archive.storage.opening.MemoryFileSystem", type(None))
+    for url in ("dbfs:/one", f"dbfs:{VOLUME}/one", "memory://one"):
+        assert open_store(url, upload_bytes=5)._budget._total == 5

@@ -10,6 +10,7 @@ import traceback
 import pytest
 
 from mlflow_archive.errors import ConflictError, NotAuthorisedError, NotFoundError, UnavailableError
+from mlflow_archive.storage.budget import Budget
 from mlflow_archive.storage.databricks_api import DatabricksApi, Patience
 from mlflow_archive.storage.dbfs_store import DbfsStore
 from mlflow_archive.storage.dbfs_upload import BlockUpload
@@ -194,7 +195,7 @@ def test_a_writer_that_is_too_slow_fails_and_leaves_nothing(fake, store):
 
 def test_a_slow_writer_is_kept_alive(fake):
     fake.handle_seconds = 0.5
-    upload = BlockUpload(api_of(fake), "/one", idle_seconds=0.05)
+    upload = BlockUpload(api_of(fake), "/one", Budget(1), idle_seconds=0.05)
     upload.write(BIG)
     time.sleep(1.2)
     upload.write(b"the end")
@@ -204,7 +205,7 @@ def test_a_slow_writer_is_kept_alive(fake):
 
 
 def test_what_fails_while_the_writer_waits_is_told_to_it(fake):
-    upload = BlockUpload(api_of(fake), "/one", idle_seconds=0.05)
+    upload = BlockUpload(api_of(fake), "/one", Budget(1), idle_seconds=0.05)
     upload.write(BIG)
     fake.faults.append(Fault("add-block", times=100, answer=Answer.error(403, "PERMISSION_DENIED", "Gone.")))
     time.sleep(0.5)

@@ -23,22 +23,8 @@ from mlflow_archive.tracking.artifact_contract import ArtifactFile
 from mlflow_archive.tracking.stored_artifacts import StoredFolder
 from tests.storage.conformance import StoreTests, run_threads, write
 from tests.storage.emulators.counting import requests_sent
-from tests.storage.emulators.moto import moto_service
-from tests.storage.emulators.rclone import rclone_service
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="session")
-def moto(tmp_path_factory):
-    with moto_service(tmp_path_factory.mktemp("moto")) as service:
-        yield service
-
-
-@pytest.fixture(scope="session")
-def rclone(tmp_path_factory):
-    with rclone_service(tmp_path_factory.mktemp("rclone")) as service:
-        yield service
 
 
 @pytest.fixture(autouse=True)
@@ -53,17 +39,10 @@ def opened(service, bucket, folder="root", **options):
     return open_store(f"s3://{bucket}/{folder}", storage_options={**service.storage_options, **options})
 
 
-def opened_again(service, bucket):
-    """Open a store with the connections of the last: it takes a second to load what botocore knows."""
-    if service.file_system is None:
-        service.file_system = opened(service, bucket)._bucket._fs
-    return S3Store(service.file_system, f"{bucket}/root", f"s3://{bucket}/root")
-
-
 class S3StoreTests(StoreTests):
     @pytest.fixture
     def store(self, service):
-        store = opened_again(service, service.new_bucket())
+        store = service.store(service.new_bucket())
         yield store
         assert service.uploads(self.bucket(store)) == [], "no upload is left open"
 
@@ -128,7 +107,7 @@ def bucket(moto):
 
 @pytest.fixture
 def store(moto, bucket):
-    return opened_again(moto, bucket)
+    return moto.store(bucket)
 
 
 # Requests

@@ -1,4 +1,4 @@
-"""An S3 service for tests, and a client of it that knows nothing of the package."""
+"""An S3 service for tests, a store on it, and a client of it that knows nothing of the package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+
+from mlflow_archive.storage.opening import open_store
+from mlflow_archive.storage.s3_store import S3Store
 
 _NUMBERS = itertools.count(1)
 
@@ -21,8 +24,7 @@ class S3Service:
     endpoint: str
     key: str
     secret: str
-    #: An s3fs of the package's for this service, for tests to share.
-    file_system: Any = None
+    _file_system: Any = None
 
     @property
     def storage_options(self) -> dict[str, object]:
@@ -46,6 +48,17 @@ class S3Service:
             # rclone mixes up the checksums of objects that several write at once, though not their bytes.
             config=Config(s3={"addressing_style": "path"}, response_checksum_validation="when_required"),
         )
+
+    def store(self, bucket: str) -> S3Store:
+        """Open the package's store ``s3://bucket/root``.
+
+        All have the connections of the first: it takes a second to load what botocore knows.
+        """
+        if self._file_system is None:
+            store = open_store(f"s3://{bucket}/root", storage_options=self.storage_options)
+            assert isinstance(store, S3Store)
+            self._file_system = store._bucket._fs
+        return S3Store(self._file_system, f"{bucket}/root", f"s3://{bucket}/root")
 
     def new_bucket(self) -> str:
         """Make an empty bucket and return its name."""
