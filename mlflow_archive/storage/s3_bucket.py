@@ -7,10 +7,12 @@ breaks while an answer's body is read is repeated here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import aiohttp
@@ -18,7 +20,7 @@ import fsspec.asyn
 from botocore.exceptions import BotoCoreError
 
 from mlflow_archive.errors import UnavailableError, UnsupportedError
-from mlflow_archive.storage.vendor_faults import vendor_fault
+from mlflow_archive.storage.vendor_faults import Meaning, vendor_fault
 
 T = TypeVar("T")
 
@@ -26,6 +28,18 @@ T = TypeVar("T")
 _ATTEMPTS = 4
 #: What a broken body raises; refusals come before it and are no such errors.
 _BROKEN = (aiohttp.ClientError, BotoCoreError, OSError, asyncio.TimeoutError)
+
+_LOG = logging.getLogger(__name__)
+
+
+@cache  # said once
+def tell_unlocked(bucket: str) -> None:
+    """Say that a service has no way to let one of several writers win."""
+    _LOG.warning(
+        "The service behind s3://%s does not know If-None-Match: it cannot refuse a second writer that comes at the "
+        "same moment. Let only one backup at a time write to a place there.",
+        bucket,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,7 @@ class S3Bucket:
         self.name = name
         #: Cloudflare's R2 wants all parts of one size.
         self.equal_parts = bool(fs.fixed_upload_size)
+        self._has_conditions = True
 
     def submit(self, request: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine of this class and return at once."""
@@ -60,6 +75,24 @@ class S3Bucket:
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Do one request and wait for the answer."""
         return self.submit(self.request(method, **parameters)).result()
+
+    def call_if_none(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Do a request that makes an object, only if there is none, as far as the service goes.
+
+        One that answers the condition with an error gets the request without; the caller has looked before.
+        """
+        if self._has_conditions:
+            try:
+                return self.call(method, **parameters, IfNoneMatch="*")
+            except OSError as error:
+                fault = vendor_fault(error)
+                if fault is None or fault.meaning not in (Meaning.IMPOSSIBLE, Meaning.WRONG):
+                    raise
+        answer = self.call(method, **parameters)
+        if self._has_conditions:  # it was the condition that was wrong, and nothing else
+            self._has_conditions = False
+            tell_unlocked(self.name)
+        return answer
 
     async def request(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Do one request."""

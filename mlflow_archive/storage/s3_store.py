@@ -23,11 +23,11 @@ from mlflow_archive.errors import (
 )
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.budget import Budget
-from mlflow_archive.storage.faults import taken, too_large, translated
+from mlflow_archive.storage.faults import TranslatedWriter, taken, too_large, translated
 from mlflow_archive.storage.keys import KeyCheck
 from mlflow_archive.storage.s3_bucket import Block, S3Bucket
 from mlflow_archive.storage.s3_upload import Upload
-from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
+from mlflow_archive.storage.store import ByteWriter, Store, StoredObject, in_chunks
 
 #: Size of one range of a large object, and how many ranges are fetched ahead of the reader.
 BLOCK_BYTES = 8 << 20
@@ -41,8 +41,10 @@ ABANDONED_AFTER = timedelta(hours=1)
 class S3Store(Store):
     """Objects below a prefix of a bucket.
 
-    `create` and exclusive writes are atomic where the service knows ``If-None-Match: *`` (AWS, MinIO, Ceph, R2); one
-    that ignores it (rclone) lets the last of several writers that come at the same moment win.
+    `create` and exclusive writes look whether there is something, then write with ``If-None-Match: *``. They are atomic
+    where the service knows that (AWS, MinIO, Ceph, R2). One that ignores it (rclone), or answers it with an error and
+    gets the object without, lets the last of several writers that come at the same moment win. The second kind is
+    told of by a warning, once; the first shows only when it is tried out, as `doctor` does.
 
     Args:
         fs: An ``s3fs.S3FileSystem`` of its own (``skip_instance_cache``).
@@ -67,7 +69,7 @@ class S3Store(Store):
         """Write one object; see `Store.write`."""
         upload = Upload(self._bucket, self._place(key), self._budget, size_bytes)
         try:
-            yield _Writer(self.url, key, upload)
+            yield TranslatedWriter(self.url, key, upload)
             if exclusive:
                 self._require_free(key)
             with translated(self.url, key, writing=True):
@@ -83,7 +85,7 @@ class S3Store(Store):
         place = self._place(key)
         try:
             with translated(self.url, key, writing=True):
-                self._bucket.call("put_object", Key=place, Body=data, IfNoneMatch="*")
+                self._bucket.call_if_none("put_object", Key=place, Body=data)
         except ConflictError as error:
             # A request that was repeated because its answer was lost finds what it has written itself.
             if not _was_repeated(error) or self.read_all(key, limit_bytes=len(data) + 1) != data:
@@ -98,7 +100,7 @@ class S3Store(Store):
         wanted = BLOCK_BYTES if left is None else min(BLOCK_BYTES, left)
         with translated(self.url, key):
             block = self._bucket.submit(self._bucket.block(place, start, wanted)).result()
-        yield from _chunks(block.data)
+        yield from in_chunks(block.data)
         if block.total_bytes is None:
             return
         end = block.total_bytes if left is None else min(block.total_bytes, start + left)
@@ -121,7 +123,7 @@ class S3Store(Store):
                     raise self._changed(key) from error
                 if len(data) != size:
                     raise self._changed(key)
-                yield from _chunks(data)
+                yield from in_chunks(data)
         finally:
             for _, future in coming:
                 future.cancel()
@@ -196,7 +198,7 @@ class S3Store(Store):
         return f"{self._prefix}{self._check(key)}"
 
     def _require_free(self, key: str) -> None:
-        """Refuse what is there for long, for services that ignore the condition."""
+        """Refuse what is there for long, for services without the condition."""
         if self.size_bytes(key) is not None:
             raise taken(self.url, key)
 
@@ -204,27 +206,6 @@ class S3Store(Store):
         return UnavailableError(
             f"{self.url.rstrip('/')}/{key} was changed by somebody else while it was read: try again."
         )
-
-
-class _Writer:
-    def __init__(self, url: str, key: str, upload: Upload) -> None:
-        self._url = url
-        self._key = key
-        self._upload = upload
-
-    def write(self, data: bytes) -> None:
-        """Append."""
-        with translated(self._url, self._key, writing=True):
-            self._upload.write(data)
-
-
-def _chunks(data: bytes) -> Iterator[bytes]:
-    if len(data) <= CHUNK_BYTES:
-        if data:
-            yield data
-        return
-    for start in range(0, len(data), CHUNK_BYTES):
-        yield data[start : start + CHUNK_BYTES]
 
 
 def _was_repeated(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -60,26 +61,20 @@ class Upload:
 
     def commit(self, *, exclusive: bool) -> None:
         """Make the object visible; with ``exclusive``, only if there is none."""
-        only_new = {"IfNoneMatch": "*"} if exclusive else {}
         try:
-            self._complete(only_new)
+            self._complete(self._bucket.call_if_none if exclusive else self._bucket.call)
         finally:
             self._share.drop()
 
-    def _complete(self, only_new: dict[str, str]) -> None:
+    def _complete(self, call: Callable[..., dict[str, Any]]) -> None:
         if self._begun is None:
-            self._bucket.call("put_object", Key=self._key, Body=bytes(self._buffer), **only_new)
+            call("put_object", Key=self._key, Body=bytes(self._buffer))
             return
         self._send_part()
         while self._under_way:
             self._parts.append(self._under_way.popleft().result())
-        self._bucket.call(
-            "complete_multipart_upload",
-            Key=self._key,
-            UploadId=self._id,
-            MultipartUpload={"Parts": self._parts},
-            **only_new,
-        )
+        parts = {"Parts": self._parts}
+        call("complete_multipart_upload", Key=self._key, UploadId=self._id, MultipartUpload=parts)
 
     def discard(self) -> None:
         """Stop what is under way and have the service forget the parts."""
