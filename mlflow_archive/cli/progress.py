@@ -155,19 +155,21 @@ class TerminalProgress:
         from rich.text import Text
 
         tally = self._tally
+        if not tally.verb and not tally.kinds:
+            return Text(f"connecting ... {wording.duration(tally.seconds())}", style="bold")
         kinds = Table.grid(padding=(0, 2, 0, 0))
         for column in range(4):
             kinds.add_column(justify="right" if column == 1 else "left", no_wrap=True)
         for word, kind in tuple(tally.kinds.items()):
             if not kind.done and not kind.expected and word != tally.current:
                 continue
-            left = tally.seconds_left() if word == tally.current else None
+            outlook = _outlook(tally) if word == tally.current else ""
             known = kind.expected is not None and kind.expected > 0
             kinds.add_row(
                 f"  {wording.kind(word)}",
                 f"{kind.done:,} / {kind.expected:,}" if known else f"{kind.done:,}",
-                ProgressBar(total=kind.expected, completed=kind.done, width=30) if known else "",
-                f"{wording.duration(left)} left" if left is not None else "",
+                ProgressBar(total=kind.expected, completed=kind.done, width=30) if known else outlook,
+                outlook if known else "",
             )
         facts = [wording.count(tally.objects, "object"), wording.size(tally.size_bytes)]
         if (rate := int(tally.rate())) and not tally.finished:
@@ -175,7 +177,14 @@ class TerminalProgress:
         if tally.losses:
             facts.append(wording.count(tally.losses, "loss", "losses"))
         facts.append(wording.duration(tally.seconds()))
-        title = f"{tally.verb}: {tally.source} -> {tally.target}" if tally.verb else "connecting ..."
         return Group(
-            Text(title, style="bold", overflow="ellipsis", no_wrap=True), kinds, Text("  " + "   ".join(facts))
+            Text(tally.title(), style="bold", overflow="ellipsis", no_wrap=True), kinds, Text("  " + "   ".join(facts))
         )
+
+
+def _outlook(tally: Tally) -> str:
+    """Return the time left for the current kind; where nobody knows how many there are, its pace."""
+    if (left := tally.seconds_left()) is not None:
+        return f"{wording.duration(left)} left"
+    pace = tally.objects_per_second()
+    return wording.pace(pace) if pace is not None else ""

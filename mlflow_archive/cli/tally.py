@@ -68,6 +68,7 @@ class Tally:
         elif isinstance(event, TransferStarted):
             self.verb = f"{event.verb} (dry run)" if event.dry_run else event.verb
             self.source, self.target = event.source, event.target
+            self._began = self._clock()
         elif isinstance(event, TransferFinished):
             self.finished = True
 
@@ -78,7 +79,7 @@ class Tally:
         return f"{self.verb}: {self.source} -> {self.target}" if self.target else f"{self.verb}: {self.source}"
 
     def seconds(self) -> float:
-        """Return how long it has taken so far."""
+        """Return how long it has taken so far, without the time to connect once that is done."""
         return self._clock() - self._began
 
     def rate(self) -> float:
@@ -99,6 +100,14 @@ class Tally:
             return None
         return (self._clock() - kind.began) / done * left
 
+    def objects_per_second(self) -> float | None:
+        """Return the pace of the current kind where the end is not known, None before there is one."""
+        kind = self.kinds.get(self.current)
+        if kind is None or kind.expected is not None or self.finished:
+            return None
+        done, seconds = kind.done - kind.done_before, self._clock() - kind.began
+        return done / seconds if done >= GUESS_AFTER and seconds > 0 else None
+
     def line(self) -> str:
         """Return everything that matters in one line."""
         facts = []
@@ -107,7 +116,9 @@ class Tally:
             if kind.expected is not None:
                 facts.append(f"{kind.done:,} of {wording.kind_count(kind.expected, self.current)}")
             else:
-                facts.append(wording.kind_count(kind.done, self.current))
+                pace = self.objects_per_second()
+                done = wording.kind_count(kind.done, self.current)
+                facts.append(done if pace is None else f"{done} ({wording.pace(pace)})")
         facts += [wording.count(self.objects, "object"), wording.size(self.size_bytes)]
         if self.rate() >= 1:
             facts.append(f"{wording.size(int(self.rate()))}/s")

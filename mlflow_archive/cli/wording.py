@@ -39,6 +39,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def pace(per_second: float) -> str:
+    """Return how many a second: ``0.4/s``, ``1,200/s``."""
+    return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"
+
+
 def count(number: int, word: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``1 run``, ``1,234 runs``."""
     return f"{number:,} {word if number == 1 else plural or word + 's'}"

@@ -86,7 +86,17 @@ def test_no_guess_without_a_number_to_expect(clock: FakeClock) -> None:
         tally.add(ItemFinished("trace", str(number), "", "stored", "", 0))
 
     assert tally.seconds_left() is None
-    assert tally.line() == "10 traces, 10 objects, 0 B, 10.0 s"
+    assert tally.line() == "10 traces (1.0/s), 10 objects, 0 B, 10.0 s"
+
+
+def test_the_time_to_connect_slows_no_rate(clock: FakeClock) -> None:
+    tally = Tally(clock)
+    clock.now += 10
+    for event in transfer(clock):
+        tally.add(event)
+
+    assert tally.rate() == pytest.approx(1 << 20)
+    assert tally.seconds() == pytest.approx(10)
 
 
 def test_sections_of_one_kind_add_up(clock: FakeClock) -> None:
@@ -116,19 +126,45 @@ def test_a_log_gets_a_line_a_minute(clock: FakeClock) -> None:
 
 
 def test_a_terminal_shows_kinds_bytes_time_left_and_losses(clock: FakeClock) -> None:
-    from rich.console import Console
-
     bar = TerminalProgress(Terminal(), clock)
     for event in transfer(clock):
         bar.notify(event)
-    shown = io.StringIO()
-    Console(file=shown, width=100).print(bar.picture())
 
-    title, runs, total = (line.rstrip() for line in shown.getvalue().splitlines())
+    title, runs, total = _lines(bar)
     assert title == "backup: http://localhost:5000 -> /backups/one"
     assert runs.startswith("  runs  10 / 40  ")
     assert runs.endswith("30.0 s left")
     assert total == "  10 objects   10 MiB   1.0 MiB/s   1 loss   10.0 s"
+
+
+def test_a_terminal_shows_a_rate_where_the_end_is_not_known(clock: FakeClock) -> None:
+    bar = TerminalProgress(Terminal(), clock)
+    bar.notify(TransferStarted("backup", "a", "b", False))
+    bar.notify(SectionStarted("trace", None))
+    for number in range(30):
+        clock.now += 0.05
+        bar.notify(ItemFinished("trace", str(number), "", "stored", "", 0))
+
+    assert _lines(bar)[1:] == ["  traces  30  20/s", "  30 objects   0 B   1.5 s"]
+
+    bar.notify(SectionStarted("prompt", None))
+
+    assert _lines(bar)[1:] == ["  traces   30", "  prompts   0", "  30 objects   0 B   1.5 s"]
+
+
+def test_before_a_transfer_there_is_only_the_time(clock: FakeClock) -> None:
+    bar = TerminalProgress(Terminal(), clock)
+    clock.now += 1.25
+
+    assert _lines(bar) == ["connecting ... 1.2 s"]
+
+
+def _lines(bar: TerminalProgress) -> list[str]:
+    from rich.console import Console
+
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(bar.picture())
+    return [line.rstrip() for line in shown.getvalue().splitlines()]
 
 
 def test_the_picture_disappears_from_the_terminal() -> None:
