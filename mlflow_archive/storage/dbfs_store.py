@@ -139,7 +139,12 @@ class DbfsStore(DatabricksStore):
             self._delete(place)
 
     def sweep(self) -> int:
-        """Delete unfinished files that are older than a day; a younger one may have a living writer."""
+        """Delete unfinished files that are older than a day; a younger one may have a living writer.
+
+        Nothing tells more of their owner: DBFS has no locks and no metadata, whether a file's time moves while it is
+        written is not documented, and a mark beside it whose time the writer renews would cost each file requests for
+        the whole of its writing, only to take away a little earlier what no reader ever sees.
+        """
         count = 0
         newest = (time.time() - _ABANDONED_SECONDS) * 1000
         for found in self._walk(""):

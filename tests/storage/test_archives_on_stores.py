@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from types import SimpleNamespace
 
 import pytest
 
+import mlflow_archive as ma
 from mlflow_archive.archive.reader import ArchiveReader
 from mlflow_archive.archive.writer import ArchiveWriter
 from mlflow_archive.errors import ConflictError
@@ -16,14 +16,13 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.containers import Packing, begin_container, open_container
 from mlflow_archive.storage.hashing import sha256_of
 from tests.archive.fakes import move, sample_source
-from tests.storage.emulators.dbfs import TOKEN
 
 CONTAINERS = {
     "tree": ("archive", Packing()),
     "tarball": ("archive.tar.zst", Packing()),
     "volumes": ("archive", Packing(container="volumes", volume_bytes=1 << 20)),
 }
-STORES = ["local", "s3-moto", "s3-rclone", "adls", "gcs", "dbfs"]
+STORES = ["local", "s3-moto", "s3-rclone", "adls", "gcs", "dbfs", "volume"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +33,10 @@ def same_ids(monkeypatch):
 
 
 @pytest.fixture(params=STORES)
-def place(request, tmp_path):
+def place(request, new_place):
     """A folder with nothing in it, as a URL, and the storage options for it."""
-    name = uuid.uuid4().hex
-    if request.param == "local":
-        return f"{tmp_path}/{name}", None
-    if request.param.startswith("s3-"):
-        service = request.getfixturevalue(request.param.removeprefix("s3-"))
-        return f"s3://{service.new_bucket()}/{name}", service.storage_options
-    if request.param == "adls":
-        request.getfixturevalue("container")
-        return f"abfs://archives/{name}", request.getfixturevalue("azure_options")
-    if request.param == "gcs":
-        request.getfixturevalue("bucket")
-        return f"gs://archives/{name}", request.getfixturevalue("gcs_options")
-    return f"dbfs:/{name}", {"host": request.getfixturevalue("workspace").host, "token": TOKEN}
+    made = new_place(request.param)
+    return made.url, made.options
 
 
 def large_source():
@@ -105,6 +93,21 @@ def test_an_archive_on_a_store_is_that_on_disk(place, tmp_path, container_kind):
     assert objects(f"{url}/{name}", options) == objects(f"{tmp_path}/reference")
     report = verify_at(f"{url}/{name}", level="restorable", storage_options=options)
     assert (report.problems, report.root_digest) == ((), reference)
+
+
+def test_an_archive_goes_from_store_to_store_and_stays_the_same(new_place, tmp_path):
+    """Every kind of store is a target, then a source."""
+    reference = write(large_source(), f"{tmp_path}/reference", Packing())
+    here, options = f"{tmp_path}/reference", {}
+    for number, kind in enumerate([*STORES[1:], "local"]):
+        place = new_place(kind)
+        name, packing = [*CONTAINERS.values()][number % 3]
+        there = f"{place.url}/{name}"
+        chosen = {"container": packing.container, "volume_bytes": packing.volume_bytes}
+        report = ma.repack(here, there, src_storage_options=options, dst_storage_options=place.options, **chosen)
+        assert (report.root_digest, report.source) == (reference, here), kind
+        here, options = there, place.options
+    assert objects(here) == objects(f"{tmp_path}/reference")
 
 
 @pytest.mark.parametrize("container_kind", CONTAINERS)

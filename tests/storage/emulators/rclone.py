@@ -27,16 +27,17 @@ _PLATFORMS = {
 
 
 @contextmanager
-def rclone_service(directory: Path) -> Iterator[S3Service]:
+def rclone_service(directory: Path, *, on_disk: Path | None = None) -> Iterator[S3Service]:
     """Serve until the context is left; ``directory`` is for its log.
 
-    From memory, as rclone mixes the bytes of two that write one file of a disk at once.
+    From memory, as rclone mixes the bytes of two that write one file of a disk at once; else from a folder.
     """
     if not _binary().exists():
         raise EmulatorError(f"The tests need rclone, which is not installed: {HOW}.")
     port = free_port()
     address = f"127.0.0.1:{port}"
-    command = [str(_binary()), "serve", "s3", "--addr", address, "--auth-key", "rclone-key,rclone-secret", ":memory:"]
+    command = [str(_binary()), "serve", "s3", "--addr", address, "--auth-key", "rclone-key,rclone-secret"]
+    command.append(str(on_disk) if on_disk else ":memory:")
     with running(command, port, directory / "rclone.log", {"RCLONE_CONFIG": str(directory / "none.conf")}):
         yield S3Service("rclone", f"http://{address}", "rclone-key", "rclone-secret")
 
