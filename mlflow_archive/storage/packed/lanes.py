@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.storage.packed.packer import Packer
+from mlflow_archive.storage.packed.turns import in_the_middle
 from mlflow_archive.storage.store import ByteWriter
 
 
@@ -31,7 +33,11 @@ class Lanes:
         self._lock = threading.Condition()
 
     def add(self, key: str, chunks: list[bytes], size_bytes: int) -> None:
-        """Add a whole member; see `Packer.add`."""
+        """Add a whole member; see `Packer.add`.
+
+        Raises:
+            UsageError: This thread is in the middle of another member, so that lanes could wait for one another.
+        """
         with self._taken(size_bytes) as packer:
             packer.add(key, chunks, size_bytes)
 
@@ -47,9 +53,11 @@ class Lanes:
             return [lane.packer for lane in self._lanes if lane.packer is not None]
 
     def finish(self) -> None:
-        """End all that are open."""
-        for lane in self._lanes:
-            self._end(lane)
+        """End all that are open; where some cannot be, the others are, and the first error is raised."""
+        errors = [self._error_at_end(lane) for lane in self._lanes]
+        for error in errors:
+            if error is not None:
+                raise error
 
     def abort(self) -> None:
         """Leave nothing of those that are open."""
@@ -68,19 +76,29 @@ class Lanes:
                 self._end(lane)
         finally:
             with self._lock:
-                lane.taken = False
+                lane.taken, lane.owner = False, None
                 self._lock.notify()
 
     def _take(self) -> _Lane:
+        me = threading.get_ident()
         with self._lock:
+            if any(lane.owner == me for lane in self._lanes):
+                raise in_the_middle()
             while True:
                 free = [lane for lane in self._lanes if not lane.taken]
                 if free:
                     # The one that is furthest, so that few small objects become few volumes.
                     lane = max(free, key=lambda lane: lane.bytes)
-                    lane.taken = True
+                    lane.taken, lane.owner = True, me
                     return lane
                 self._lock.wait()
+
+    def _error_at_end(self, lane: _Lane) -> MlflowArchiveError | None:
+        try:
+            self._end(lane)
+        except MlflowArchiveError as error:
+            return error
+        return None
 
     def _end(self, lane: _Lane) -> None:
         packer = lane.packer
@@ -95,3 +113,4 @@ class _Lane:
         self.packer: Packer | None = None
         self.bytes = 0
         self.taken = False
+        self.owner: int | None = None

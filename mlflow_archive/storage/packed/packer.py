@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -10,9 +9,11 @@ from contextlib import contextmanager
 from mlflow_archive.errors import UnavailableError
 from mlflow_archive.storage.packed.codec import Codec
 from mlflow_archive.storage.packed.headers import END, header, padding
+from mlflow_archive.storage.packed.order import Order
 from mlflow_archive.storage.packed.pipeline import FrameWriter
 from mlflow_archive.storage.packed.tail import make_tail
 from mlflow_archive.storage.packed.toc import TableBuilder
+from mlflow_archive.storage.packed.turns import Turn
 from mlflow_archive.storage.store import ByteWriter, Store
 
 #: Small members are grouped to frames of about this size. 1 MiB.
@@ -24,15 +25,28 @@ PIECE_BYTES = 4 << 20
 class Packer:
     """One tarball in the making, for several threads. `finish` or `abort` ends it.
 
-    Members follow one another; one that is streamed keeps the others waiting.
+    Members follow one another; one that is streamed keeps the others waiting, and a thread in the middle of one is
+    refused another.
     """
 
-    def __init__(self, store: Store, key: str, codec: Codec, pool: Executor) -> None:
-        """Begin a tarball under ``key`` of a store; nothing is asked of the store before the first frame."""
+    def __init__(self, store: Store, key: str, codec: Codec, pool: Executor, order: Order | None = None) -> None:
+        """Begin a tarball under ``key`` of a store; nothing is asked of the store before the first frame.
+
+        Args:
+            store: Takes the tarball.
+            key: Its key.
+            codec: Compresses.
+            pool: Its threads do.
+            order: Tells which write of a key counts among several tarballs.
+        """
         self._codec = codec
         self._frames = FrameWriter(store, key, codec, pool)
         self._table = TableBuilder()
-        self._lock = threading.Lock()
+        self._order = order or Order()
+        self._order.begin(self._table)
+        self._turn = Turn()
+        self.ended = 0
+        """How many of the tarballs were ended before this one, and this one; 0 before `finish`."""
         self._group: list[bytes] = []
         self._group_bytes = 0
         self._tar_bytes = 0
@@ -62,14 +76,15 @@ class Packer:
             flush: End the frame after it, so that it is read without others.
 
         Raises:
+            UsageError: This thread is in the middle of a member, or the tarball is complete.
             MlflowArchiveError: The store failed.
         """
-        with self._lock:
+        with self._turn:
             if size_bytes >= GROUP_BYTES:
                 self._flush()
             self._begin(key, size_bytes)
             self._put(*chunks, padding(size_bytes))
-            self._table.add(key, self._tar_bytes - size_bytes - len(padding(size_bytes)), size_bytes)
+            self._order.note(self._table, key, self._tar_bytes - size_bytes - len(padding(size_bytes)), size_bytes)
             if flush or self._group_bytes >= GROUP_BYTES:
                 self._flush(uniform=size_bytes >= GROUP_BYTES)
 
@@ -80,10 +95,11 @@ class Packer:
         After an exception it is filled up with zeros and stands in no table.
 
         Raises:
+            UsageError: This thread is in the middle of a member, or the tarball is complete.
             UnavailableError: Another number of bytes came.
             MlflowArchiveError: The store failed.
         """
-        with self._lock:
+        with self._turn:
             self._flush()
             self._begin(key, size_bytes)
             start = self._tar_bytes
@@ -91,7 +107,7 @@ class Packer:
             try:
                 yield member
                 member.require_whole(key)
-                self._table.add(key, start, size_bytes)
+                self._order.note(self._table, key, start, size_bytes)
             finally:
                 self._fill(start + size_bytes - self._tar_bytes)
                 self._put(padding(size_bytes))
@@ -99,18 +115,15 @@ class Packer:
 
     def drop(self, key: str) -> None:
         """Leave a member out of the table."""
-        with self._lock:
-            self._table.drop(key)
+        self._order.drop(self._table, key)
 
     def find(self, key: str) -> int | None:
         """Return the size of a member that was added; looks through all of them."""
-        with self._lock:
-            return self._table.find(key)
+        return self._order.find(self._table, key)
 
     def members(self) -> list[tuple[str, int]]:
         """Return keys and sizes of what was added."""
-        with self._lock:
-            return list(self._table.members())
+        return self._order.members(self._table)
 
     def finish(self) -> None:
         """Write the table and make the tarball visible.
@@ -119,7 +132,7 @@ class Packer:
             ConflictError: There is something under its key.
             MlflowArchiveError: The store failed.
         """
-        with self._lock:
+        with self._turn:
             self._put(END)
             self._flush()
             self._frames.finish(self._make_tail)
@@ -135,6 +148,7 @@ class Packer:
             self._flush(uniform=True)
 
     def _make_tail(self) -> bytes:
+        self.ended = self._order.end(self._table)
         return make_tail(self._table.build(self._tar_bytes, frames=self._codec.name != "none"), self._codec)
 
     def _begin(self, key: str, size_bytes: int) -> None:

@@ -9,13 +9,17 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 
+from mlflow_archive.errors import UsageError
 from mlflow_archive.storage.packed.codec import Codec
 from mlflow_archive.storage.store import Store
 
 #: So many frames wait to be written at most.
 _DEPTH = 4
+#: So often a thread that waits for its turn looks whether there will be one.
+_PATIENCE_SECONDS = 1.0
 
 
 class FrameWriter:
@@ -33,6 +37,7 @@ class FrameWriter:
         self._pool = pool
         self._jobs: queue.Queue[_Job] = queue.Queue(_DEPTH)
         self._error: BaseException | None = None
+        self._ended = False
         self._thread: threading.Thread | None = None
 
     def submit(self, data: bytes, *, uniform: bool, written: Callable[[int, int], None]) -> None:
@@ -44,13 +49,18 @@ class FrameWriter:
             written: Is told the frame's size as stored and its content's, in the order of the frames.
 
         Raises:
+            UsageError: The object was ended.
             MlflowArchiveError: The store failed, now or at an earlier frame.
         """
         self._require_working()
+        try:
+            frame = self._pool.submit(self._codec.frame, data, uniform=uniform)
+        except RuntimeError as error:  # the threads were ended
+            raise self._ended_error() from error
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"packing {self.key}", daemon=True)
             self._thread.start()
-        self._jobs.put(_Job(self._pool.submit(self._codec.frame, data, uniform=uniform), len(data), written))
+        self._hand_on(_Job(frame, len(data), written))
         self._require_working()
 
     def finish(self, tail: Callable[[], bytes]) -> None:
@@ -60,10 +70,10 @@ class FrameWriter:
             ConflictError: There is one under the key.
             MlflowArchiveError: The store failed; nothing is visible.
         """
-        self._require_working()
-        self._jobs.put(_Job(tail=tail))
+        self._hand_on(_Job(tail=tail))
         self._join()
-        self._require_working()
+        if self._error is not None:
+            raise self._error
 
     def abort(self) -> None:
         """End without a trace; harmless after `finish`."""
@@ -74,6 +84,19 @@ class FrameWriter:
     def _require_working(self) -> None:
         if self._error is not None:
             raise self._error
+        if self._ended:
+            raise self._ended_error()
+
+    def _ended_error(self) -> UsageError:
+        return UsageError(f"Nothing can be added to {self.key}: it was ended.")
+
+    def _hand_on(self, job: _Job) -> None:
+        """Wait for room in the queue, as long as somebody takes from it."""
+        while True:
+            self._require_working()
+            with suppress(queue.Full):
+                self._jobs.put(job, timeout=_PATIENCE_SECONDS)
+                return
 
     def _join(self) -> None:
         if self._thread is not None:
@@ -97,6 +120,8 @@ class FrameWriter:
             self._error = error
             while job is None or job.frame is not None:
                 job = self._jobs.get()
+        finally:
+            self._ended = True
 
 
 class _AbortedError(Exception):

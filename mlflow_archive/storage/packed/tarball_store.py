@@ -43,9 +43,10 @@ class TarballStore(Store):
 
     @contextmanager
     def write(self, key: str, *, size_bytes: int | None = None, exclusive: bool = False) -> Iterator[ByteWriter]:
-        """Write one object; see `Store.write`.
+        """Write one object; see `Store.write`. While a large one is written, other threads wait.
 
         Raises:
+            UsageError: This thread is in the middle of another large object.
             UnavailableError: It came with another size than announced, and was too large to wait in memory.
         """
         if exclusive:

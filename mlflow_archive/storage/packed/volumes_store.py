@@ -6,13 +6,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
+from operator import itemgetter
 
 from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError, UsageError
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.packed.codec import Codec
 from mlflow_archive.storage.packed.lanes import Lanes
 from mlflow_archive.storage.packed.member import write_member
+from mlflow_archive.storage.packed.order import Order
 from mlflow_archive.storage.packed.packer import Packer
+from mlflow_archive.storage.packed.tarball_reader import TarballReader
 from mlflow_archive.storage.packed.tarball_store import COMPRESSORS
 from mlflow_archive.storage.packed.volumes import FOLDER, PLAIN, VOLUMES, Volume, list_bytes, volume_number, volume_path
 from mlflow_archive.storage.packed.volumes_reader import OpenVolumes
@@ -45,16 +48,19 @@ class VolumesStore(Store):
         self._lanes = Lanes(lanes, volume_bytes, self._begin, self._ended)
         self._lock = threading.Lock()
         self._earlier: OpenVolumes | None = None
-        self._ended_volumes: list[Volume] = []
+        self._order = Order()
+        self._ended_volumes: list[tuple[int, Volume]] = []
+        self._read_volumes: list[TarballReader] = []
         self._number = 0
         self._committed = False
 
     def write(
         self, key: str, *, size_bytes: int | None = None, exclusive: bool = False
     ) -> AbstractContextManager[ByteWriter]:
-        """Write one object; see `Store.write`.
+        """Write one object; see `Store.write`. Of several writes of a key the one that was completed last counts.
 
         Raises:
+            UsageError: This thread is in the middle of another large object.
             UnavailableError: It came with another size than announced, and was too large to wait in memory.
         """
         check_path(key)
@@ -82,7 +88,7 @@ class VolumesStore(Store):
         """
         self._require_new(key)
         self._lanes.finish()
-        volumes = (*self._tables().volumes, *self._ended_volumes)
+        volumes = (*self._tables().volumes, *(volume for _, volume in sorted(self._ended_volumes, key=itemgetter(0))))
         with self._outer.write(VOLUMES) as writer:
             writer.write(list_bytes(volumes))
         self._outer.create(key, data)
@@ -109,7 +115,8 @@ class VolumesStore(Store):
             size = packer.find(key)
             if size is not None:
                 return size
-        return self._tables().size_bytes(key)
+        found = next((reader.table.find(key) for reader in self._own_volumes() if reader.table.find(key)), None)
+        return found[1] if found else self._tables().size_bytes(key)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield what is beside the volumes, and what is in those that were complete when this store was opened."""
@@ -128,7 +135,7 @@ class VolumesStore(Store):
         """
         if check_path(key) in PLAIN:
             self._outer.delete(key)
-        elif self._tables().size_bytes(key) is not None:
+        elif any(volumes.table.find(key) for volumes in (*self._own_volumes(), *self._tables().readers)):
             raise UsageError(f"{key} cannot be deleted: it is in a finished volume of {self.url}.")
         else:
             for packer in self._lanes.open_packers():
@@ -152,16 +159,26 @@ class VolumesStore(Store):
             raise ConflictError(f"There is already a {key} at {self.url}.")
 
     def _begin(self) -> Packer:
+        if self._committed:
+            raise UsageError(f"Nothing can be added to the volumes at {self.url}: they are complete.")
         tables = self._tables()
         with self._lock:
             self._number = max(self._number, tables.last_number) + 1
             path = volume_path(self._number, self._codec.name)
-        return Packer(self._outer, path, self._codec, self._pool)
+        return Packer(self._outer, path, self._codec, self._pool, self._order)
 
     def _ended(self, packer: Packer) -> None:
         size = packer.stored_bytes + packer.table_bytes
         with self._lock:
-            self._ended_volumes.append(Volume(packer.key, size, packer.stored_bytes))
+            self._ended_volumes.append((packer.ended, Volume(packer.key, size, packer.stored_bytes)))
+
+    def _own_volumes(self) -> tuple[TarballReader, ...]:
+        """Return the volumes that this store has ended, the last first; they are opened only when this is asked."""
+        with self._lock:
+            for _, volume in self._ended_volumes[len(self._read_volumes) :]:
+                end = volume.size_bytes, volume.table_offset
+                self._read_volumes.append(TarballReader.open(self._outer, volume.path, url=self.url, end=end))
+            return tuple(reversed(self._read_volumes))
 
     def _tables(self) -> OpenVolumes:
         """Return what earlier attempts completed; asked for once."""

@@ -124,6 +124,7 @@ MEMBERS: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 UNSIZED = zstandard.ZstdCompressor(write_content_size=False)
 
+
 def bomb_blocks(content_size: int, blocks: int, filling: bytes = b"\0") -> bytes:
     """Return a zstd frame of blocks that are each one byte said 128 KiB times."""
     body = b"".join(
@@ -303,7 +304,7 @@ VOLUMES: dict[str, tuple[str, Callable[[], Placed]]] = {
     "a volume at an absolute path": ("E064", lambda: in_volumes(path="/volumes/volume-00001.tar.zst")),
     "a volume beside the folder": ("E064", lambda: in_volumes(path="volume-00001.tar.zst")),
     "a volume in a folder of its own": ("E064", lambda: in_volumes(path="volumes/x/volume-00001.tar.zst")),
-    "a volume in other digits": ("E064", lambda: in_volumes(path="volumes/volume-\u0660\u0660\u0660\u0660\u0661.tar.zst")),
+    "a volume in other digits": ("E064", lambda: in_volumes(path="volumes/volume-0000\u0661.tar.zst")),
     "the manifest as a volume": ("E064", lambda: in_volumes(path="manifest.json")),
     "a volume without a name": ("E064", lambda: in_volumes(path=None)),
     "a table behind the end": ("E064", lambda: in_volumes(table_offset=1 << 50)),
