@@ -103,6 +103,10 @@ class S3Bucket:
         """Tell whether the caller is the event loop's own thread, which must not wait."""
         return bool(fsspec.asyn.iothread[0] is threading.current_thread())
 
+    def first_block(self, key: str, start: int, size_bytes: int) -> Block:
+        """Read a range by one request and wait for it; see `block`."""
+        return self.submit(self.block(key, start, size_bytes)).result()
+
     async def block(self, key: str, start: int, size_bytes: int, etag: str | None = None) -> Block:
         """Read a range by one request, less where the object ends; with ``etag``, only of that same object."""
         for attempt in range(_ATTEMPTS):

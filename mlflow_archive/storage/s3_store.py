@@ -25,7 +25,8 @@ from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.budget import Budget
 from mlflow_archive.storage.faults import TranslatedWriter, taken, too_large, translated
 from mlflow_archive.storage.keys import KeyCheck
-from mlflow_archive.storage.s3_bucket import Block, S3Bucket
+from mlflow_archive.storage.s3_bucket import Block
+from mlflow_archive.storage.s3_obstore import open_bucket
 from mlflow_archive.storage.s3_upload import Upload
 from mlflow_archive.storage.store import ByteWriter, Store, StoredObject, in_chunks
 
@@ -59,7 +60,7 @@ class S3Store(Store):
         """See the class."""
         self.url = url
         bucket, prefix, _ = fs.split_path(root.rstrip("/"))
-        self._bucket = S3Bucket(fs, bucket)
+        self._bucket = open_bucket(fs, bucket)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._check = check
         self._budget = Budget(upload_bytes)
@@ -99,7 +100,7 @@ class S3Store(Store):
             return
         wanted = BLOCK_BYTES if left is None else min(BLOCK_BYTES, left)
         with translated(self.url, key):
-            block = self._bucket.submit(self._bucket.block(place, start, wanted)).result()
+            block = self._bucket.first_block(place, start, wanted)
         yield from in_chunks(block.data)
         if block.total_bytes is None:
             return
@@ -132,7 +133,7 @@ class S3Store(Store):
         """Return a whole small object, by one request."""
         place = self._place(key)
         with translated(self.url, key):
-            block = self._bucket.submit(self._bucket.block(place, 0, limit_bytes + 1)).result()
+            block = self._bucket.first_block(place, 0, limit_bytes + 1)
         if len(block.data) > limit_bytes:
             raise too_large(key, limit_bytes)
         return block.data

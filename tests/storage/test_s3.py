@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from datetime import timedelta
 
@@ -33,6 +34,12 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(s3_upload, "PART_BYTES", 5 * MIB)
     monkeypatch.setattr(s3_upload, "UNKNOWN_FACTOR", 1)
     monkeypatch.setattr(s3_store, "BLOCK_BYTES", 2 * MIB)
+
+
+@pytest.fixture(autouse=True)
+def without_obstore(monkeypatch):
+    """s3fs does everything here; `test_s3_obstore` has the same with both."""
+    monkeypatch.setitem(sys.modules, "obstore", None)
 
 
 def opened(service, bucket, folder="root", **options):
