@@ -80,6 +80,7 @@ class Packer:
             MlflowArchiveError: The store failed.
         """
         with self._turn:
+            self._frames.require_working()
             if size_bytes >= GROUP_BYTES:
                 self._flush()
             self._begin(key, size_bytes)
@@ -100,6 +101,7 @@ class Packer:
             MlflowArchiveError: The store failed.
         """
         with self._turn:
+            self._frames.require_working()
             self._flush()
             self._begin(key, size_bytes)
             start = self._tar_bytes

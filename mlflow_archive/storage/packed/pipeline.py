@@ -52,7 +52,7 @@ class FrameWriter:
             UsageError: The object was ended.
             MlflowArchiveError: The store failed, now or at an earlier frame.
         """
-        self._require_working()
+        self.require_working()
         try:
             frame = self._pool.submit(self._codec.frame, data, uniform=uniform)
         except RuntimeError as error:  # the threads were ended
@@ -61,7 +61,7 @@ class FrameWriter:
             self._thread = threading.Thread(target=self._run, name=f"packing {self.key}", daemon=True)
             self._thread.start()
         self._hand_on(_Job(frame, len(data), written))
-        self._require_working()
+        self.require_working()
 
     def finish(self, tail: Callable[[], bytes]) -> None:
         """Write what follows the last frame and make the object visible.
@@ -81,7 +81,13 @@ class FrameWriter:
             self._jobs.put(_Job())
             self._join()
 
-    def _require_working(self) -> None:
+    def require_working(self) -> None:
+        """Require that frames can be handed on.
+
+        Raises:
+            UsageError: The object was ended.
+            MlflowArchiveError: The store failed.
+        """
         if self._error is not None:
             raise self._error
         if self._ended:
@@ -93,7 +99,7 @@ class FrameWriter:
     def _hand_on(self, job: _Job) -> None:
         """Wait for room in the queue, as long as somebody takes from it."""
         while True:
-            self._require_working()
+            self.require_working()
             with suppress(queue.Full):
                 self._jobs.put(job, timeout=_PATIENCE_SECONDS)
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import uuid
 from contextlib import closing
 
@@ -44,9 +46,9 @@ def small_limits(monkeypatch):
 
 edges = st.sampled_from([0, 1, 511, 512, 513, HOLD - 1, HOLD, HOLD + 1, GROUP - 1, GROUP, GROUP + 1, PIECE, PIECE + 1])
 sizes = edges | st.integers(0, 3 * PIECE) | st.just(4 * PIECE)
-names = st.text(min_size=1, max_size=300).map(escape_path) | st.from_regex(
-    r"[a-c]{1,3}(/[a-c]{1,3}){0,2}", fullmatch=True
-)
+plain_names = st.from_regex(r"[a-c]{1,3}(/[a-c]{1,3}){0,2}", fullmatch=True)
+long_names = st.integers(90, 300).map(lambda size: escape_path("/".join(["ab"] * size)))
+names = st.text(min_size=1, max_size=20).map(escape_path) | plain_names | long_names
 
 
 @st.composite
@@ -58,7 +60,7 @@ def members(draw):
         if draw(st.booleans()):
             data = draw(st.binary(min_size=1, max_size=20)) * (size + 1)
         else:
-            data = draw(st.randoms(use_true_random=False)).randbytes(size)
+            data = random.Random(draw(st.integers(0, 9))).randbytes(size)
         found[key] = data[:size], draw(st.booleans()), draw(st.integers(1, 2 * HOLD))
     return found
 
@@ -195,21 +197,19 @@ def test_damage_is_named_or_changes_nothing(whole, data):
         del bad[data.draw(st.integers(0, len(bad) - 1), label="size") :]
     else:
         near_the_end = st.integers(max(0, len(bad) - 1500), len(bad) - 1)
-        for place in data.draw(
-            st.lists(st.integers(0, len(bad) - 1) | near_the_end, min_size=1, max_size=6), label="at"
-        ):
+        places = st.integers(0, len(bad) - 1) | near_the_end
+        for place in data.draw(st.lists(places, min_size=1, max_size=6), label="at"):
             bad[place] ^= data.draw(st.integers(1, 255), label="by")
     outer = fresh()
     for other, good in objects.items():
         overwrite(outer, other, bytes(bad) if other == key else good)
+    refusal, found = None, None
     try:
-        digest, found = everything(container, outer)
-    except (IntegrityError, NotAnArchiveError, UnsupportedError) as error:
-        assert error.code in ("integrity", "truncated", "not_committed", "not_an_archive", "version", "feature"), error
-        if error.code == "integrity":
-            assert "(E0" in str(error) or "(W0" in str(error), error
-        return
+        found = everything(container, outer)
     except MlflowArchiveError as error:
-        raise AssertionError(f"damage is told as {error.code}: {error}") from error
-    if digest == expected[0]:
-        assert found == expected[1]
+        refusal = error
+    if refusal is not None:
+        assert isinstance(refusal, IntegrityError | NotAnArchiveError | UnsupportedError), refusal
+        assert not isinstance(refusal, IntegrityError) or re.search(r"\(E0\d\d\)", str(refusal)), refusal
+    elif found[0] == expected[0]:
+        assert found == expected

@@ -321,6 +321,8 @@ def test_closing_completes_the_volumes_that_still_can_be():
         put(store, "second", b"2")
     with pytest.raises(ConflictError):
         store.commit("manifest.json", b"{}")
+    with pytest.raises(ConflictError):
+        put(store, "third", b"3")
     store.close()
     with closing(begin("volumes", inner)) as again:
         assert again.read_all("second", limit_bytes=10) == b"2"
