@@ -69,6 +69,12 @@ def error_of(response: requests.Response) -> MlflowArchiveError:
         return ConflictError(message, code=code)
     if status == 501:
         return UnsupportedError(message or f"{_asked(response)} is not implemented by this server.", code=code)
+    if status >= 500 and (package := _missing_package(message)):
+        return UnsupportedError(
+            f"{_asked(response)} failed: the server lacks the Python package {package}: install it there, or all of "
+            "MLflow (pip install mlflow).",
+            code="missing_package",
+        )
     if status == 429 or status >= 500:
         return UnavailableError(
             f"{_asked(response)} failed with status {status}: {message or response.reason or 'no reason given'}",
@@ -80,6 +86,12 @@ def error_of(response: requests.Response) -> MlflowArchiveError:
 def is_broken_by_design(response: requests.Response) -> bool:
     """Tell whether a failure is MLflow's own exception, which mostly comes again, rather than a server in trouble."""
     return response.status_code == 500 and _details(response)[0] == "INTERNAL_ERROR"
+
+
+def _missing_package(message: str) -> str | None:
+    """Return the package that a server needs for a call and has not; mlflow-skinny brings few."""
+    found = re.search(r"No module named '([\w.]+)'", message)
+    return found[1] if found else None
 
 
 def _details(response: requests.Response) -> tuple[str, str]:

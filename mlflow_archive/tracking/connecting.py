@@ -13,6 +13,8 @@ from mlflow_archive.tracking.sending import without_credentials
 
 #: The database MLflow makes in the current folder when it is told nothing.
 _DEFAULT_DATABASE = "mlflow.db"
+#: An address without its scheme, as people write it.
+_BARE_ADDRESS = re.compile(r"([^/@]+@)?(?P<host>[\w.-]+:\d+)(/.*)?")
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:")
 
 
@@ -86,6 +88,10 @@ def _refusal(uri: str) -> UsageError | UnsupportedError:
     scheme = urlsplit(uri).scheme.lower()
     if scheme in ("http", "https"):
         return UsageError("The address names no host: write http://host:5000.")
+    if bare := _BARE_ADDRESS.fullmatch(uri):
+        return UsageError(
+            f"The address of {bare['host']} lacks http:// or https:// before it: write http://{bare['host']}."
+        )
     if scheme.startswith("databricks") or uri.startswith("databricks"):
         return UnsupportedError(
             "Databricks is not supported yet: only MLflow servers of your own can be reached.", code="databricks"

@@ -18,7 +18,7 @@ import requests
 from tenacity import RetryCallState, Retrying
 from urllib3.exceptions import NewConnectionError
 
-from mlflow_archive.errors import UNREACHABLE, MlflowArchiveError, UnavailableError
+from mlflow_archive.errors import UNREACHABLE, MlflowArchiveError, UnavailableError, UnsupportedError
 from mlflow_archive.tracking.answers import error_of, is_broken_by_design
 from mlflow_archive.tracking.sending import Request, Sender
 
@@ -277,7 +277,7 @@ def _refusal(response: requests.Response, policy: RetryPolicy) -> _AttemptError:
     patient = asked is None or asked <= policy.longest_retry_after_seconds
     return _AttemptError(
         error,
-        hopeful=patient and (status in (408, 429) or (status >= 500 and status != 501)),
+        hopeful=patient and not isinstance(error, UnsupportedError) and (status in (408, 429) or status >= 500),
         unheard=status in (429, 503),
         doubtful=status in _GATEWAY_STATUSES,
         pause_seconds=asked,

@@ -167,6 +167,15 @@ def test_mlflows_own_failure_is_tried_only_twice(client: HttpClient, server: Fau
     assert len(server.asked) == 2
 
 
+def test_a_server_that_lacks_a_package_is_not_asked_again(client: HttpClient, server: FaultServer) -> None:
+    server.queue = [Answer.error(500, "INTERNAL_ERROR", "No module named 'pandas'")] * 9
+    with pytest.raises(UnsupportedError, match="lacks the Python package pandas: install it") as caught:
+        client.call("GET", PATH)
+    assert caught.value.code == "missing_package"
+    assert not caught.value.retryable
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_respected(client: HttpClient, server: FaultServer, clock: Clock, as_date: bool) -> None:
     asked = formatdate(time() + 60, usegmt=True) if as_date else "60"
