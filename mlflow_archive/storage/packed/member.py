@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Protocol
 
+from mlflow_archive.errors import UnavailableError
 from mlflow_archive.storage.partial import partial_name
 from mlflow_archive.storage.store import ByteWriter, Store
 
@@ -85,8 +88,8 @@ class _Member:
             self._sink = self._stack.enter_context(self._target.stream(self._key, self._expected))
             self.finish = _nothing
         else:
-            self._sink = self._stack.enter_context(self._outer.write(self._aside))
-            self.finish = self._copy
+            self._sink = _Summed(self._stack.enter_context(self._outer.write(self._aside)))
+            self.finish = partial(self._copy, self._sink)
         held, self._held = self._held, []
         for chunk in held:
             self._sink.write(chunk)
@@ -94,13 +97,34 @@ class _Member:
     def _add(self) -> None:
         self._target.add(self._key, self._held, self._size)
 
-    def _copy(self) -> None:
+    def _copy(self, written: _Summed) -> None:
         try:
             with self._target.stream(self._key, self._size) as sink:
+                copied = _Summed(sink)
                 for chunk in self._outer.read(self._aside):
-                    sink.write(chunk)
+                    copied.write(chunk)
+                if copied.sum != written.sum:
+                    raise UnavailableError(
+                        f"{self._key} waited at {self._outer.url} and came back with other bytes than were written: "
+                        "check that place with doctor.",
+                        code="changed",
+                    )
         finally:
             self._outer.delete(self._aside)
+
+
+class _Summed:
+    """Notes how many bytes pass, and their CRC-32."""
+
+    def __init__(self, sink: ByteWriter) -> None:
+        self.sum = (0, 0)
+        self._sink = sink
+
+    def write(self, data: bytes) -> None:
+        """Pass on."""
+        size, crc = self.sum
+        self.sum = (size + len(data), zlib.crc32(data, crc))
+        self._sink.write(data)
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from mlflow_archive.errors import ConflictError, NotFoundError
+from mlflow_archive.errors import ConflictError, NotFoundError, UnavailableError
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.packed.codec import Codec
 from mlflow_archive.storage.packed.member import write_member
@@ -52,15 +52,19 @@ class TarballStore(Store):
         if exclusive:
             self._require_new(key)
         check_path(key)
-        with write_member(
-            self._packer, self._outer, self._folder, key, size_bytes=size_bytes, hold_bytes=self._hold_bytes
-        ) as member:
+        with (
+            self._told(),
+            write_member(
+                self._packer, self._outer, self._folder, key, size_bytes=size_bytes, hold_bytes=self._hold_bytes
+            ) as member,
+        ):
             yield member
 
     def create(self, key: str, data: bytes) -> None:
         """Add a small object in a frame of its own."""
         self._require_new(key)
-        self._packer.add(key, [data], len(data), flush=True)
+        with self._told():
+            self._packer.add(key, [data], len(data), flush=True)
 
     def commit(self, key: str, data: bytes) -> None:
         """Add the last object and show the tarball.
@@ -69,7 +73,8 @@ class TarballStore(Store):
             ConflictError: There is something under the tarball's name.
         """
         self.create(key, data)
-        self._packer.finish()
+        with self._told():
+            self._packer.finish()
 
     def read(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:  # noqa: ARG002
         """Raise `NotFoundError`: what is packed cannot be read before it is complete."""
@@ -104,6 +109,20 @@ class TarballStore(Store):
         self._packer.abort()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._outer.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of a full disk what can be done about it here: nothing of a tarball is kept."""
+        try:
+            yield
+        except UnavailableError as error:
+            if error.code != "disk_full":
+                raise
+            raise UnavailableError(
+                f"There is no space left to write {self.url}: free some space and begin again, as nothing is kept of a "
+                "tarball, or use the container volumes.",
+                code=error.code,
+            ) from error
 
     def _require_new(self, key: str) -> None:
         if self.size_bytes(key) is not None:
