@@ -16,13 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from mlflow_archive.storage.opening import open_store
 from tests.benchmarks.measuring import table
-from tests.storage.emulators.dbfs import FakeDatabricks
+from tests.storage.emulators.dbfs import FakeDatabricks, QuietServer
 from tests.storage.emulators.places import PLACES, Place, dbfs_place, gcs_place, s3_place
 from tests.storage.emulators.rclone import rclone_service
 from tests.storage.emulators.unity import VOLUME, FilesApi
@@ -131,7 +131,7 @@ class GoogleHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def _google(_: Path) -> Iterator[Place]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), GoogleHandler) as server:
+    with QuietServer(("127.0.0.1", 0), GoogleHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield gcs_place({"endpoint_url": f"http://127.0.0.1:{server.server_address[1]}", "token": "anon"})
         server.shutdown()
@@ -177,7 +177,8 @@ def main() -> None:
 
 
 def _measured(name: str, mib: int) -> tuple[str, ...]:
-    with tempfile.TemporaryDirectory() as directory, ENGINES[name](Path(directory)) as place:
+    # Azurite may still be writing when it is stopped.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory, ENGINES[name](Path(directory)) as place:
         store = open_store(place.url, storage_options=place.options)
         began = time.monotonic()
         with store.write("huge") as writer:

@@ -102,7 +102,7 @@ class FakeDatabricks:
         self.clock = time.monotonic
         self.lock = threading.RLock()
         self._last_handle = 0
-        self._http = _Server(("127.0.0.1", 0), _handler(self))
+        self._http = QuietServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self.host = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -267,7 +267,7 @@ class FakeDatabricks:
             self.folders.add(folder)
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Be silent about clients that went away."""
         if not isinstance(sys.exc_info()[1], ConnectionError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.storage.emulators.dbfs import QuietServer
 from tests.storage.emulators.s3 import S3Service
 
 _BODY = "<Error><Code>{code}</Code><Message>A header you provided is not supported.</Message></Error>"
@@ -44,15 +45,14 @@ def unconditional(service: S3Service, status: int, code: str) -> Iterator[S3Serv
             length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body))
             self.send_header("Content-Length", length)
             self.end_headers()
-            with suppress(ConnectionError):  # who stopped listening has what it wanted
-                self.wfile.write(body)
+            self.wfile.write(body)
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with QuietServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
