@@ -275,8 +275,8 @@ class _Transfer:
             if loss.code == UNREACHABLE:
                 # Everything after it would be lost as well, and a backup that is committed cannot be gone on with.
                 raise UnavailableError(
-                    f"{loss.reason} Then go on: with a backup by --resume (a tarball begins anew), with anything else by "
-                    "the same command.",
+                    f"{loss.reason} Then go on: with a backup by --resume (a tarball begins anew), with anything else "
+                    "by the same command.",
                     code=UNREACHABLE,
                 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 from typing import cast
 
 from mlflow_archive.errors import MlflowArchiveError
@@ -32,6 +31,7 @@ from mlflow_archive.tracking.sinks.context import (
     text,
 )
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
+from mlflow_archive.tracking.sinks.known import KnownObjects
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _PARAMS_PER_CALL = 100
@@ -66,8 +66,7 @@ class LoggedModels:
         """Ask nothing yet; the models of a target experiment are listed when the first one for it comes."""
         self._context = context
         self._experiments = experiments
-        self._known: dict[str, dict[str, _Known]] = {}
-        self._lock = Lock()
+        self._known = KnownObjects(self._list)
 
     def write(self, item: Item) -> Outcome:
         """Create a logged model and fill it, or take the one that is there."""
@@ -75,7 +74,7 @@ class LoggedModels:
         target = self._experiments.target(key)
         found = None
         if self._context.if_exists is not IfExists.DUPLICATE:
-            found = self._in(target, key.workspace).get(key.id)
+            found = self._known.find(key, target)
         if found is not None and not found.incomplete:
             return self._take(item, found)
         if self._context.options.dry_run:
@@ -92,27 +91,21 @@ class LoggedModels:
 
     def close_scope(self, scope: Scope) -> None:
         """Forget what was at the target in this experiment."""
-        with self._lock:
-            self._known.pop(scope.experiment_id or "", None)
+        self._known.forget(scope)
 
-    def _in(self, target: TargetExperiment, workspace: str | None) -> dict[str, _Known]:
-        if target.fresh:
-            return {}
-        with self._lock:
-            if target.id not in self._known:
-                known = {
-                    name.removeprefix(_DELETED_MODEL): _Known(value, "", incomplete=False, deleted=True)
-                    for name, value in target.tags.items()
-                    if name.startswith(_DELETED_MODEL)
-                }
-                body: JSONObject = {"experiment_ids": [target.id], "max_results": 500}
-                for entry in self._context.pages("logged-models/search", body, "models", workspace=workspace):
-                    info, tags = child(entry, "info"), tag_map(rows(child(entry, "info"), "tags"))
-                    model = _Known(text(info, "model_id"), text(info, "artifact_uri"), provenance.INCOMPLETE in tags)
-                    known.setdefault(model.id, model)
-                    known[tags.get(provenance.SOURCE_ID, model.id)] = model
-                self._known[target.id] = known
-            return self._known[target.id]
+    def _list(self, target: TargetExperiment, workspace: str | None) -> dict[str, _Known]:
+        known = {
+            name.removeprefix(_DELETED_MODEL): _Known(value, "", incomplete=False, deleted=True)
+            for name, value in target.tags.items()
+            if name.startswith(_DELETED_MODEL)
+        }
+        body: JSONObject = {"experiment_ids": [target.id], "max_results": 500}
+        for entry in self._context.pages("logged-models/search", body, "models", workspace=workspace):
+            info, tags = child(entry, "info"), tag_map(rows(child(entry, "info"), "tags"))
+            model = _Known(text(info, "model_id"), text(info, "artifact_uri"), provenance.INCOMPLETE in tags)
+            known.setdefault(model.id, model)
+            known[tags.get(provenance.SOURCE_ID, model.id)] = model
+        return known
 
     def _take(self, item: Item, found: _Known) -> Outcome:
         key = item.key

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 from typing import cast
 
 from mlflow_archive.errors import MlflowArchiveError
@@ -32,6 +31,7 @@ from mlflow_archive.tracking.sinks.context import (
     text,
 )
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
+from mlflow_archive.tracking.sinks.known import KnownObjects
 from mlflow_archive.tracking.sinks.options import IfExists
 
 #: Values up to here were never shortened by any server; longer ones are read back.
@@ -81,8 +81,7 @@ class Runs:
         """Ask nothing yet; the runs of a target experiment are listed when the first one for it comes."""
         self._context = context
         self._experiments = experiments
-        self._known: dict[str, dict[str, _Known]] = {}
-        self._lock = Lock()
+        self._known = KnownObjects(self._list)
 
     def write(self, item: Item) -> Outcome:
         """Create a run and fill it, or take the one that is there."""
@@ -90,7 +89,7 @@ class Runs:
         target = self._experiments.target(key)
         found = None
         if self._context.if_exists is not IfExists.DUPLICATE:
-            found = self._in(target, key.workspace).get(key.id)
+            found = self._known.find(key, target)
         if found is not None and not found.incomplete:
             return self._take(item, found)
         if self._context.options.dry_run:
@@ -111,29 +110,23 @@ class Runs:
 
     def close_scope(self, scope: Scope) -> None:
         """Forget what was at the target in this experiment."""
-        with self._lock:
-            self._known.pop(scope.experiment_id or "", None)
+        self._known.forget(scope)
 
-    def _in(self, target: TargetExperiment, workspace: str | None) -> dict[str, _Known]:
-        if target.fresh:
-            return {}
-        with self._lock:
-            if target.id not in self._known:
-                body: JSONObject = {"experiment_ids": [target.id], "run_view_type": "ALL", "max_results": 1000}
-                known: dict[str, _Known] = {}
-                for entry in self._context.pages("runs/search", body, "runs", workspace=workspace):
-                    info, tags = child(entry, "info"), tag_map(rows(child(entry, "data"), "tags"))
-                    run = _Known(
-                        text(info, "run_id"),
-                        text(info, "artifact_uri"),
-                        provenance.INCOMPLETE in tags,
-                        info.get("lifecycle_stage") == "deleted",
-                        provenance.SOURCE_ID in tags,
-                    )
-                    known.setdefault(run.id, run)
-                    known[tags.get(provenance.SOURCE_ID, run.id)] = run
-                self._known[target.id] = known
-            return self._known[target.id]
+    def _list(self, target: TargetExperiment, workspace: str | None) -> dict[str, _Known]:
+        body: JSONObject = {"experiment_ids": [target.id], "run_view_type": "ALL", "max_results": 1000}
+        known: dict[str, _Known] = {}
+        for entry in self._context.pages("runs/search", body, "runs", workspace=workspace):
+            info, tags = child(entry, "info"), tag_map(rows(child(entry, "data"), "tags"))
+            run = _Known(
+                text(info, "run_id"),
+                text(info, "artifact_uri"),
+                provenance.INCOMPLETE in tags,
+                info.get("lifecycle_stage") == "deleted",
+                provenance.SOURCE_ID in tags,
+            )
+            known.setdefault(run.id, run)
+            known[tags.get(provenance.SOURCE_ID, run.id)] = run
+        return known
 
     def _take(self, item: Item, found: _Known) -> Outcome:
         key = item.key

@@ -32,6 +32,7 @@ from mlflow_archive.tracking.sinks.context import (
     unsupported,
 )
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
+from mlflow_archive.tracking.sinks.known import KnownObjects
 from mlflow_archive.tracking.sinks.options import IfExists
 from mlflow_archive.tracking.sinks.spans import (
     OTLP_PATH,
@@ -81,7 +82,7 @@ class Traces:
         """Ask nothing yet; the traces of a target experiment are listed when the first one for it comes."""
         self._context = context
         self._experiments = experiments
-        self._known: dict[str, dict[str, bool]] = {}
+        self._known = KnownObjects(self._list)
         self._empty: dict[str | None, bool] = {}
         self._lock = Lock()
 
@@ -108,8 +109,7 @@ class Traces:
 
     def close_scope(self, scope: Scope) -> None:
         """Forget what was at the target in this experiment."""
-        with self._lock:
-            self._known.pop(scope.experiment_id or "", None)
+        self._known.forget(scope)
 
     def _take(self, item: Item) -> Outcome:
         key = item.key
@@ -136,14 +136,12 @@ class Traces:
 
         A trace id is unique over all experiments, so one that is in another experiment counts too.
         """
+        incomplete = self._known.find(key, target)
+        if incomplete is not None:
+            return incomplete
         with self._lock:
-            if not target.fresh and target.id not in self._known:
-                self._known[target.id] = self._list(target, key.workspace)
             if key.workspace not in self._empty:
                 self._empty[key.workspace] = self._is_empty(key.workspace)
-            known = self._known.get(target.id, {})
-            if key.id in known:
-                return known[key.id]
             if self._empty[key.workspace]:
                 return None
         try:

@@ -108,7 +108,7 @@ class Target:
                     sink.close_scope(scope)
             late = sink.finish(ACCOUNT)
         losses = [*(loss for outcome in outcomes.values() for loss in outcome.losses), *late]
-        return SimpleNamespace(outcomes=outcomes, late=late, losses=losses, ids=sink.ids)
+        return SimpleNamespace(outcomes=outcomes, late=late, losses=losses, ids=sink.ids, sink=sink)
 
     def get(self, path: str, **params: object) -> dict:
         return self.client.call("GET", path if path.startswith("/") else f"/api/2.0/mlflow/{path}", params=params)
