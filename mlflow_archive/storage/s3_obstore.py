@@ -156,7 +156,7 @@ class ObstoreBucket(S3Bucket):
         """Do one request through s3fs, and keep its shape if it is the first of its kind that succeeds."""
         if method not in ("put_object", "get_object"):
             return await super().request(method, **parameters)
-        if method in self._learnt or not _PLAIN_KEY.fullmatch(parameters["Key"]):
+        if method in self._learnt or "IfNoneMatch" in parameters or not _PLAIN_KEY.fullmatch(parameters["Key"]):
             answer = await super().request(method, **parameters)
         else:
             first = await self._fs.set_session()

@@ -141,6 +141,15 @@ def test_the_rest_is_s3fs(store, proxy):
     assert proxy.engines() == ["HEAD s3fs", "GET s3fs"]
 
 
+def test_a_creation_teaches_nothing(shared, bucket, proxy):
+    store = S3Store(shared, f"{bucket}/root", f"s3://{bucket}/root")
+    store.create("first", b"1")
+    proxy.seen.clear()
+    write(store, "second", b"2")
+    write(store, "third", b"3")
+    assert proxy.engines() == ["PUT s3fs", "PUT obstore"]
+
+
 def test_an_upload_is_sent_as_s3fs_sends_it(store, proxy, bucket, moto):
     write(store, "key", b"data")
     (sent,) = proxy.seen
