@@ -53,7 +53,7 @@ class CountingFiles(FilesApi):
 
     def cloud(self, verb: str, path: str, query: dict[str, str], body: bytes) -> Any:
         answer = super().cloud(verb, path, query, body)
-        for upload in self.uploads.values():
+        for upload in list(self.uploads.values()):
             if isinstance(upload.parts.get(int(query.get("part", 0))), bytes):
                 part = Zeros()
                 part += body
