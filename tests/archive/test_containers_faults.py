@@ -123,7 +123,7 @@ def test_a_writer_leaves_a_whole_archive_or_none_or_what_can_be_named(container,
     assert write(container, resuming, resume=True) == sections
     outcomes = Counter()
     for calls, resume in ((counting.calls, False), (resuming.calls, True)):
-        for number in struck(fault, calls, most=int(os.environ.get("MLFLOW_ARCHIVE_MATRIX", "5"))):
+        for number in struck(fault, calls, most=int(os.environ.get("MLFLOW_ARCHIVE_MATRIX", "4"))):
             inner = copy_of(begun) if resume else fresh()
             store = FaultyStore(inner, fail_at=number, once=True, fault=fault)
             failed = None
@@ -155,7 +155,7 @@ def test_a_reader_gives_what_is_there_or_an_error(container, fault):
     counting = FaultyStore(inner)
     expected = everything(container, counting)
     outcomes = Counter()
-    for number in struck(fault, counting.calls, most=int(os.environ.get("MLFLOW_ARCHIVE_MATRIX", "5"))):
+    for number in struck(fault, counting.calls, most=int(os.environ.get("MLFLOW_ARCHIVE_MATRIX", "4"))):
         try:
             found = everything(container, FaultyStore(inner, fail_at=number, once=True, fault=fault))
         except MlflowArchiveError as error:

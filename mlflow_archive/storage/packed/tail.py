@@ -56,9 +56,14 @@ class Footer:
 
 def make_tail(table: Table, codec: Codec) -> bytes:
     """Return what follows the tar: the table and the footer."""
-    text = b"".join(table.lines())
-    if len(text) > MAX_TEXT_BYTES:
-        raise bad_table("would be larger than any table may be; use volumes")
+    gathered = bytearray()  # and not a list of lines, each of which would be an object
+    for line in table.lines():
+        gathered += line
+        if len(gathered) > MAX_TEXT_BYTES:
+            raise bad_table("would be larger than any table may be; use volumes")
+    text_bytes = len(gathered)
+    text = bytes(gathered)
+    del gathered
     content = codec.compress_table(text)
     framed = codec.skippable(content)
     footer = Footer(
@@ -66,7 +71,7 @@ def make_tail(table: Table, codec: Codec) -> bytes:
         offset=table.stored_bytes,
         framed_bytes=len(framed),
         content_bytes=len(content),
-        text_bytes=len(text),
+        text_bytes=text_bytes,
         sha256=hashlib.sha256(content).digest(),
     )
     return framed + codec.skippable(footer.to_bytes())

@@ -32,7 +32,7 @@ GROUP = 4096
 PIECE = 10_000
 COMPRESSIONS = ("none", "gzip", "zstd")
 CONTAINERS = ("tarball", "volumes")
-SETTINGS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,7 @@ def whole(request):
 
 
 @given(data=st.data())
-@settings(SETTINGS, max_examples=40)
+@settings(SETTINGS, max_examples=30)
 def test_damage_is_named_or_changes_nothing(whole, data):
     container, objects, expected = whole
     weights = sorted(objects, key=lambda key: (key.endswith(("README.txt",)), -len(objects[key]), key))
