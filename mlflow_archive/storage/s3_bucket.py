@@ -67,6 +67,7 @@ class S3Bucket:
         #: Cloudflare's R2 wants all parts of one size.
         self.equal_parts = bool(fs.fixed_upload_size)
         self._has_conditions = True
+        self._client: Any = None
 
     def submit(self, request: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine of this class and return at once."""
@@ -96,8 +97,18 @@ class S3Bucket:
 
     async def request(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Do one request."""
+        await self.client()
         answer: dict[str, Any] = await self._fs._call_s3(method, Bucket=self.name, **parameters)
         return answer
+
+    async def client(self) -> Any:
+        """Return botocore's client for the bucket."""
+        await self._fs.set_session()
+        client = await self._fs.get_s3(self.name)
+        if client is not self._client:
+            client.meta.events.register("before-send.s3", _go_on, unique_id="mlflow-archive-go-on")
+            self._client = client
+        return client
 
     def in_loop(self) -> bool:
         """Tell whether the caller is the event loop's own thread, which must not wait."""
@@ -151,6 +162,12 @@ class S3Bucket:
         finally:
             if coming is not None:
                 coming.cancel()
+
+
+def _go_on(request: Any, **_: Any) -> None:
+    """Let no upload wait for a ``100 Continue``: aiohttp has no limit of time for that (and it is a round trip)."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
 
 
 def _total(answer: dict[str, Any], size_bytes: int) -> int:

@@ -159,8 +159,8 @@ class ObstoreBucket(S3Bucket):
         if method in self._learnt or "IfNoneMatch" in parameters or not _PLAIN_KEY.fullmatch(parameters["Key"]):
             answer = await super().request(method, **parameters)
         else:
-            first = await self._fs.set_session()
-            client = await self._fs.get_s3(self.name)
+            client = await self.client()
+            first = self._fs._s3
             watch(client)
             with sent_requests() as sent:
                 answer = await super().request(method, **parameters)

@@ -167,6 +167,14 @@ def test_an_upload_is_sent_as_s3fs_sends_it(store, proxy, bucket, moto):
     assert (head["ContentType"], head["Metadata"]) == (plain["ContentType"], plain["Metadata"])
 
 
+def test_no_upload_waits_to_be_told_to_go_on(store, proxy):
+    write(store, "large", bytes(6 * MIB))
+    store.create("new", b"data")
+    uploads = [seen for seen in proxy.seen if seen.method == "PUT"]
+    assert len(uploads) == 3
+    assert not any(seen.by_obstore or "expect" in seen.headers for seen in uploads)
+
+
 def test_keys_are_spelt_as_s3fs_spells_them(store, proxy, shared, bucket, moto):
     raw = S3Store(shared, f"{bucket}/root", "s3://x", check=str)
     warm(raw)
