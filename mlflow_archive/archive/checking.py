@@ -244,7 +244,8 @@ class Checker:
             self.findings.add("E041", descriptor.path, "reading this file does not give the bytes its size promises")
             return False
         if streamed.sha256 != descriptor.sha256:
-            self.findings.add("E042", descriptor.path, f"the sha256 of this file is {streamed.sha256}")
+            found = f"the sha256 of this file is {streamed.sha256}, not {descriptor.sha256}"
+            self.findings.add("E042", descriptor.path, found)
             return False
         return True
 

@@ -120,7 +120,10 @@ def _vendor_meaning(fault: Fault, url: str, place: str, *, writing: bool) -> Mlf
         return UnsupportedError(f"The service behind {url} does not know a request for {place}{detail}.")
     if meaning is Meaning.WRONG:
         return UsageError(f"{place} was refused{detail}: check the URL, the region and the storage options.")
-    return UnavailableError(f"{place} could not be {_done(writing)}: the service did not answer rightly{detail}.")
+    what = f"did not answer rightly{detail}"
+    if fault.status is None:
+        what = f"gave no answer{detail}; check the endpoint and the network"
+    return UnavailableError(f"{place} could not be {_done(writing)}: the service {what}.")
 
 
 def taken(url: str, key: str) -> ConflictError:

@@ -17,7 +17,7 @@ from mlflow_archive.errors import (
     UnsupportedError,
     UsageError,
 )
-from mlflow_archive.storage.faults import translated
+from mlflow_archive.storage.faults import meaning_of, translated
 
 SECRET = "https://host/x?X-Amz-Signature=5ecret&sig=5ecret"
 
@@ -100,6 +100,16 @@ def test_a_backends_error_becomes_ours_and_tells_no_secret(error, expected):
     assert "5ecret" not in str(caught.value)
     assert "https" not in str(caught.value)
     assert caught.value.__cause__ is error
+
+
+def test_a_service_that_cannot_be_reached_is_told_from_one_that_answers_wrongly():
+    def sentence(error):
+        return str(meaning_of(error, "s3://bucket", "key", writing=True))
+
+    assert "gave no answer (EndpointConnectionError); check the endpoint" in sentence(
+        EndpointConnectionError(endpoint_url=SECRET)
+    )
+    assert "did not answer rightly (InternalError, status 500)" in sentence(boto("InternalError", 500))
 
 
 @pytest.mark.parametrize(
