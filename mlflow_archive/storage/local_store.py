@@ -163,6 +163,15 @@ class LocalStore(Store):
                 count += _remove_abandoned(os.path.join(folder, name))  # noqa: PTH118
         return count
 
+    def sweep_one(self, key: str) -> int:
+        """Delete the unfinished files in the object's folder: any of them may have been this object's."""
+        folder = os.path.dirname(self._place(key))  # noqa: PTH120
+        try:
+            names = os.listdir(folder)  # noqa: PTH208
+        except OSError:
+            return 0
+        return sum(_remove_abandoned(os.path.join(folder, name)) for name in names if is_partial(name))  # noqa: PTH118
+
     def remove_folders(self) -> None:
         """Remove the empty folders."""
         for folder, _, _ in os.walk(self._root, topdown=False):

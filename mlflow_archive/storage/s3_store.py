@@ -7,7 +7,7 @@ in parts, several at once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
@@ -174,11 +174,20 @@ class S3Store(Store):
         Younger ones may be another process's. Without the right to list them there is nothing to sweep; a lifecycle
         rule of the bucket (AbortIncompleteMultipartUpload) does the same.
         """
+        return self._sweep(self._prefix, lambda _: True)
+
+    def sweep_one(self, key: str) -> int:
+        """As `sweep`, but only uploads of this object."""
+        place = self._place(key)
+        return self._sweep(place, lambda found: found == place)
+
+    def _sweep(self, prefix: str, ours: Callable[[str], bool]) -> int:
         count = 0
         with suppress(NotAuthorisedError, UnsupportedError, NotFoundError), translated(self.url, ""):
-            for page in self._bucket.pages("list_multipart_uploads", Prefix=self._prefix):
+            for page in self._bucket.pages("list_multipart_uploads", Prefix=prefix):
                 for upload in page.get("Uploads", ()):
-                    count += self._abort_abandoned(upload)
+                    if ours(upload["Key"]):
+                        count += self._abort_abandoned(upload)
         return count
 
     def _abort_abandoned(self, upload: dict[str, Any]) -> int:

@@ -133,6 +133,10 @@ class Store(ABC):
     def sweep(self) -> int:
         """Delete what interrupted writes left behind, where the backend shows it; returns how many."""
 
+    def sweep_one(self, key: str) -> int:  # noqa: ARG002 - for backends that show it
+        """Delete what interrupted writes of one object left behind, where that needs no look at all the others."""
+        return 0
+
     def problems(self, *, every_byte: bool) -> Iterator[Problem]:  # noqa: ARG002 - for those that pack
         """Yield what is wrong with the container as such, where a store packs many objects into few; else nothing.
 

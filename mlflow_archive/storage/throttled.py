@@ -105,6 +105,10 @@ class ThrottledStore(Store):
         """Delete what interrupted writes left behind."""
         return self._store.sweep()
 
+    def sweep_one(self, key: str) -> int:
+        """Delete what interrupted writes of one object left behind."""
+        return self._store.sweep_one(key)
+
     def problems(self, *, every_byte: bool) -> Iterator[Problem]:
         """Yield what is wrong with the container as such."""
         return self._store.problems(every_byte=every_byte)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tarfile
+from contextlib import closing
 
 import pytest
 
@@ -114,3 +115,11 @@ def test_a_tarball_without_a_commit_was_never_there(tmp_path, container):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotAnArchiveError):
         ArchiveReader.open(open_container(f"{tmp_path}/{name}"))
+
+
+def test_a_tarball_takes_away_what_a_killed_one_left(tmp_path):
+    left = tmp_path / ".mla-0123abcd.part"
+    left.write_bytes(b"half of a tarball")
+    with closing(begin_container(f"{tmp_path}/one.tar.zst", Packing())) as store:
+        ArchiveWriter.begin(store, parallelism=1).close()
+        assert not left.exists()

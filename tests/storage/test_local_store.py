@@ -134,6 +134,19 @@ def test_sweep_leaves_foreign_files(store, tmp_path):
     assert not ours.exists()
 
 
+def test_sweep_one_looks_into_the_folder_of_the_object_alone(store, tmp_path):
+    write(store, "a/b", b"x")
+    write(store, "a/c/d", b"x")
+    ours, below, above = (tmp_path / "root" / place / ".mla-0123abcd.part" for place in ("a", "a/c", "."))
+    for path in (ours, below, above):
+        path.write_bytes(b"")
+    with store.write("a/b") as writer:
+        writer.write(b"y")
+        assert store.sweep_one("a/b") == 1, "not that of a living writer"
+    assert [path.exists() for path in (ours, below, above)] == [False, True, True]
+    assert store.sweep_one("never/there") == 0
+
+
 def test_a_link_out_of_the_root_is_not_followed(store, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

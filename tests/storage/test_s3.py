@@ -278,6 +278,13 @@ def test_sweep_aborts_old_uploads_below_the_root(store, moto, bucket, monkeypatc
     assert sorted(moto.uploads(bucket)) == ["other/c", "rooted"]
 
 
+def test_sweep_one_aborts_old_uploads_of_that_object_alone(store, moto, bucket):
+    for key in ("root/a", "root/a.b", "root/a/b"):
+        moto.client.create_multipart_upload(Bucket=bucket, Key=key)
+    assert store.sweep_one("a") == 1
+    assert sorted(moto.uploads(bucket)) == ["root/a.b", "root/a/b"]
+
+
 def test_sweep_spares_uploads_to_which_parts_still_come(store, moto, bucket):
     upload = moto.client.create_multipart_upload(Bucket=bucket, Key="root/a")["UploadId"]
     moto.client.upload_part(Bucket=bucket, Key="root/a", UploadId=upload, PartNumber=1, Body=b"x")

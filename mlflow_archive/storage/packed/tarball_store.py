@@ -101,8 +101,8 @@ class TarballStore(Store):
         self._packer.drop(check_path(key))
 
     def sweep(self) -> int:
-        """Do nothing: an interrupted tarball was never there."""
-        return 0
+        """Delete what was on its way to this tarball's name when a process was killed."""
+        return self._outer.sweep_one(self._name)
 
     def close(self) -> None:
         """End the threads, and the upload if it was not committed."""
