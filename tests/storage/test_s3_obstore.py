@@ -282,8 +282,9 @@ def test_an_object_that_changes_while_it_is_read(store, moto, bucket):
         list(chunks)
 
 
-def test_a_creation_that_was_repeated_finds_its_own_write(store, proxy):
-    proxy.faults.extend([None, status(500)])  # the look, and the answer to the upload
+@pytest.mark.parametrize("fault", ["an error", "no answer"])
+def test_a_creation_that_was_repeated_finds_its_own_write(store, proxy, fault):
+    proxy.faults.extend([None, status(500) if fault == "an error" else hang_up])  # the look, the answer to the upload
     store.create("lock", b"mine")
     with pytest.raises(ConflictError):
         store.create("lock", b"other")
