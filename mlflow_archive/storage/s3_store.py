@@ -73,8 +73,13 @@ class S3Store(Store):
             yield TranslatedWriter(self.url, key, upload)
             if exclusive:
                 self._require_free(key)
-            with translated(self.url, key, writing=True):
-                upload.commit(exclusive=exclusive)
+            try:
+                with translated(self.url, key, writing=True):
+                    upload.commit(exclusive=exclusive)
+            except (ConflictError, NotFoundError, UnavailableError):
+                # A request that was repeated because its answer was lost finds its own work done.
+                if not self._is_done(key, upload):
+                    raise
         except BaseException:
             with suppress(MlflowArchiveError), translated(self.url, key, writing=True):
                 upload.discard()
@@ -207,6 +212,13 @@ class S3Store(Store):
 
     def _place(self, key: str) -> str:
         return f"{self._prefix}{self._check(key)}"
+
+    def _is_done(self, key: str, upload: Upload) -> bool:
+        try:
+            with translated(self.url, key):
+                return upload.shows()
+        except MlflowArchiveError:
+            return False
 
     def _require_free(self, key: str) -> None:
         """Refuse what is there for long, for services without the condition."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -75,6 +76,17 @@ class Upload:
             self._parts.append(self._under_way.popleft().result())
         parts = {"Parts": self._parts}
         call("complete_multipart_upload", Key=self._key, UploadId=self._id, MultipartUpload=parts)
+
+    def shows(self) -> bool:
+        """Tell whether this upload is the object that is there, by its ETag; False where that says nothing."""
+        tag = str(self._bucket.call("head_object", Key=self._key)["ETag"]).strip('"')
+        if self._begun is None:
+            return tag == hashlib.md5(self._buffer, usedforsecurity=False).hexdigest()
+        try:
+            digests = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in self._parts)
+        except ValueError:
+            return False
+        return tag == f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(self._parts)}"
 
     def discard(self) -> None:
         """Stop what is under way and have the service forget the parts."""

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -288,6 +289,20 @@ def test_a_creation_that_was_repeated_finds_its_own_write(store, proxy, fault):
     store.create("lock", b"mine")
     with pytest.raises(ConflictError):
         store.create("lock", b"other")
+
+
+@pytest.mark.parametrize("size", [1, 12 * MIB], ids=["one request", "in parts"])
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_write_whose_last_answer_was_lost_is_known_to_be_done(store, proxy, size, exclusive):
+    data = bytes([7]) * size
+    with store.write("new", exclusive=exclusive) as writer:
+        writer.write(data)
+        time.sleep(0.5)  # the parts are on their way
+        proxy.faults.extend([*([None] if exclusive else []), *([None] if size > 1 else []), hang_up])
+    assert read(store, "new") == data
+    if exclusive:
+        with pytest.raises(ConflictError), store.write("new", exclusive=True) as writer:
+            writer.write(b"other")
 
 
 def test_wrong_credentials(rclone):
