@@ -178,4 +178,6 @@ def _total(answer: dict[str, Any], size_bytes: int) -> int:
 def _continuation(page: dict[str, Any]) -> dict[str, Any]:
     if "NextContinuationToken" in page:
         return {"ContinuationToken": page["NextContinuationToken"]}
+    if "NextPartNumberMarker" in page:
+        return {"PartNumberMarker": page["NextPartNumberMarker"]}
     return {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}

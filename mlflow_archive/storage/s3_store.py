@@ -203,9 +203,9 @@ class S3Store(Store):
             return 0
         key = upload["Key"][len(self._prefix) :]
         with suppress(NotFoundError), translated(self.url, key):
-            parts = self._bucket.call("list_parts", **which).get("Parts", ())
-            if any(_time(part["LastModified"]) > limit for part in parts):
-                return 0
+            for page in self._bucket.pages("list_parts", **which):
+                if any(_time(part["LastModified"]) > limit for part in page.get("Parts", ())):
+                    return 0
             self._bucket.call("abort_multipart_upload", **which)
             return 1
         return 0

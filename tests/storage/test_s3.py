@@ -292,6 +292,27 @@ def test_sweep_spares_uploads_to_which_parts_still_come(store, moto, bucket):
     assert moto.uploads(bucket) == ["root/a"]
 
 
+def test_sweep_looks_at_all_parts(store, moto, bucket, monkeypatch):
+    """Parts come a thousand a page, and the youngest ones stand on the last."""
+    upload = moto.client.create_multipart_upload(Bucket=bucket, Key="root/a")["UploadId"]
+    for number in (1, 2, 3):
+        moto.client.upload_part(Bucket=bucket, Key="root/a", UploadId=upload, PartNumber=number, Body=b"x")
+    request = store._bucket.request
+
+    async def in_pages_of_one(method, **parameters):
+        if method != "list_parts":
+            return await request(method, **parameters)
+        answer = await request(method, MaxParts=1, **parameters)
+        for part in answer["Parts"]:
+            if part["PartNumber"] < 3:
+                part["LastModified"] -= timedelta(days=1)
+        return answer
+
+    monkeypatch.setattr(store._bucket, "request", in_pages_of_one)
+    assert store.sweep() == 0
+    assert moto.uploads(bucket) == ["root/a"]
+
+
 def test_sweep_needs_no_rights(store, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError("AccessDenied")
