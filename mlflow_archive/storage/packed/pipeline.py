@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import UnavailableError, UsageError
 from mlflow_archive.storage.packed.codec import Codec
 from mlflow_archive.storage.store import Store
 
@@ -55,12 +55,16 @@ class FrameWriter:
         self.require_working()
         try:
             frame = self._pool.submit(self._codec.frame, data, uniform=uniform)
-        except RuntimeError as error:  # the threads were ended
-            raise self._ended_error() from error
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=f"packing {self.key}", daemon=True)
-            self._thread.start()
-        self._hand_on(_Job(frame, len(data), written))
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name=f"packing {self.key}", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._hand_on(_Job(frame, len(data), written))
+        except RuntimeError:  # threads were ended, or there can be no more of them
+            self._lose()
+        except BaseException:
+            self._lose()
+            raise
         self.require_working()
 
     def finish(self, tail: Callable[[], bytes]) -> None:
@@ -80,6 +84,7 @@ class FrameWriter:
         if self._thread is not None and self._thread.is_alive():
             self._jobs.put(_Job())
             self._join()
+        self._ended = True
 
     def require_working(self) -> None:
         """Require that frames can be handed on.
@@ -91,10 +96,15 @@ class FrameWriter:
         if self._error is not None:
             raise self._error
         if self._ended:
-            raise self._ended_error()
+            raise UsageError(f"Nothing can be added to {self.key}: it was ended.")
 
-    def _ended_error(self) -> UsageError:
-        return UsageError(f"Nothing can be added to {self.key}: it was ended.")
+    def _lose(self) -> None:
+        """Never show the object: a frame is lost, and what comes after it would be where nobody looks for it."""
+        if self._error is None and not self._ended:
+            self._error = UnavailableError(
+                f"{self.key} cannot be completed, as a piece of it was lost: this process was interrupted or could "
+                "start no more threads."
+            )
 
     def _hand_on(self, job: _Job) -> None:
         """Wait for room in the queue, as long as somebody takes from it."""

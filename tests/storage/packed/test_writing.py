@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from mlflow_archive.errors import ConflictError, MlflowArchiveError, UsageError
+from mlflow_archive.errors import ConflictError, MlflowArchiveError, UnavailableError, UsageError
 from mlflow_archive.storage.opening import open_store
 from mlflow_archive.storage.packed.codec import codec_for
 from mlflow_archive.storage.packed.lanes import Lanes
@@ -326,3 +326,25 @@ def test_closing_completes_the_volumes_that_still_can_be():
     store.close()
     with closing(begin("volumes", inner)) as again:
         assert again.read_all("second", limit_bytes=10) == b"2"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), MemoryError(), KeyboardInterrupt()], ids=repr)
+def test_a_tarball_of_which_a_piece_was_lost_is_never_shown(kind, fault, monkeypatch):
+    """All members after it would be read from another place than they are at."""
+    outer = fresh()
+    store = begin(kind, outer, lanes=1, volume_bytes=1 << 30)
+
+    def failing(*args, **options):
+        raise fault
+
+    store.create("first", bytes(2 << 20))
+    with monkeypatch.context() as patch, pytest.raises((type(fault), UnavailableError)):
+        patch.setattr(store._pool, "submit", failing)
+        store.create("lost", bytes(2 << 20))
+    with pytest.raises(UnavailableError, match="lost"):
+        store.create("later", b"later" * (1 << 20))
+    with pytest.raises(UnavailableError, match="lost"):
+        store.commit("manifest.json", b"{}")
+    store.close()
+    assert list(outer.list()) == []
