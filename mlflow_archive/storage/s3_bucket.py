@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
@@ -83,17 +83,29 @@ class S3Bucket:
         One that answers the condition with an error gets the request without; the caller has looked before.
         """
         if self._has_conditions:
-            try:
-                return self.call(method, **parameters, IfNoneMatch="*")
-            except OSError as error:
-                fault = vendor_fault(error)
-                if fault is None or fault.meaning not in (Meaning.IMPOSSIBLE, Meaning.WRONG):
-                    raise
+            answer = self._answer_if_none(method, parameters)
+            if answer is not None:
+                return answer
         answer = self.call(method, **parameters)
         if self._has_conditions:  # it was the condition that was wrong, and nothing else
             self._has_conditions = False
             tell_unlocked(self.name)
         return answer
+
+    def _answer_if_none(
+        self, method: str, parameters: Mapping[str, Any], *, again: bool = False
+    ) -> dict[str, Any] | None:
+        """Return the answer to a request with the condition, None if that may be what the service does not take."""
+        try:
+            return self.call(method, **parameters, IfNoneMatch="*")
+        except OSError as error:
+            fault = vendor_fault(error)
+            if fault is None or fault.meaning not in (Meaning.IMPOSSIBLE, Meaning.WRONG):
+                raise
+        if again or fault.meaning is Meaning.IMPOSSIBLE:
+            return None
+        # A body that was garbled on its way is wrong as well, but not twice.
+        return self._answer_if_none(method, parameters, again=True)
 
     async def request(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Do one request."""

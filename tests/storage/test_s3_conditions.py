@@ -115,3 +115,26 @@ def test_other_refusals_are_what_they_are(refusing, monkeypatch, caplog):
         with pytest.raises(expected):
             store.create("key", b"x")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("size", [10, 6 * MIB])
+def test_a_refusal_that_does_not_come_again_is_none_of_the_condition(moto, size, monkeypatch, caplog):
+    """A body may be garbled on its way: without the condition, another writer's object would be lost."""
+    bucket = moto.new_bucket()
+    store = moto.store(bucket)
+    request, refused = store._bucket.request, []
+
+    async def garbled_once(method, **parameters):
+        if "IfNoneMatch" in parameters and not refused:
+            refused.append(method)
+            moto.put(bucket, "root/key", b"faster")
+            answer = {"Error": {"Code": "BadDigest"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise translate_boto_error(ClientError(answer, method))
+        return await request(method, **parameters)
+
+    monkeypatch.setattr(store._bucket, "request", garbled_once)
+    with pytest.raises(ConflictError):
+        write_exclusively(store, "key", b"x" * size)
+    assert refused
+    assert moto.get(bucket, "root/key") == b"faster"
+    assert caplog.records == []
