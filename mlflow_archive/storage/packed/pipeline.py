@@ -18,6 +18,8 @@ from mlflow_archive.storage.store import Store
 
 #: So many frames wait to be written at most.
 _DEPTH = 4
+#: How an executor words that it takes nothing any more.
+_ENDED = "cannot schedule new futures"
 #: So often a thread that waits for its turn looks whether there will be one.
 _PATIENCE_SECONDS = 1.0
 
@@ -60,7 +62,8 @@ class FrameWriter:
                 thread.start()
                 self._thread = thread
             self._hand_on(_Job(frame, len(data), written))
-        except RuntimeError:  # threads were ended, or there can be no more of them
+        except RuntimeError as error:  # the threads were ended, or there can be no more of them
+            self._ended = self._ended or _ENDED in str(error)
             self._lose()
         except BaseException:
             self._lose()
