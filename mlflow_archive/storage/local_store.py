@@ -19,7 +19,7 @@ from mlflow_archive.errors import ConflictError, IntegrityError, NotFoundError, 
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.storage.faults import taken, too_large, translated
 from mlflow_archive.storage.keys import KeyCheck
-from mlflow_archive.storage.partial import is_partial, partial_name
+from mlflow_archive.storage.partial import is_partial, may_be_wanted, partial_name
 from mlflow_archive.storage.store import CHUNK_BYTES, ByteWriter, Store, StoredObject
 
 if sys.platform != "win32":
@@ -167,10 +167,13 @@ class LocalStore(Store):
         """Delete the unfinished files in the object's folder: any of them may have been this object's."""
         folder = os.path.dirname(self._place(key))  # noqa: PTH120
         try:
-            names = os.listdir(folder)  # noqa: PTH208
+            with os.scandir(folder) as entries:
+                found = [entry for entry in entries if is_partial(entry.name)]
+                times = [entry.stat(follow_symlinks=False).st_mtime for entry in found]
         except OSError:
             return 0
-        return sum(_remove_abandoned(os.path.join(folder, name)) for name in names if is_partial(name))  # noqa: PTH118
+        left = (entry.path for entry, at in zip(found, times, strict=True) if not may_be_wanted(entry.name, at))
+        return sum(map(_remove_abandoned, left))
 
     def remove_folders(self) -> None:
         """Remove the empty folders."""

@@ -147,6 +147,19 @@ def test_sweep_one_looks_into_the_folder_of_the_object_alone(store, tmp_path):
     assert store.sweep_one("never/there") == 0
 
 
+def test_sweep_one_spares_what_may_wait_for_a_writer_of_another_object(store, tmp_path):
+    write(store, "a/b", b"x")
+    new, old = (tmp_path / "root" / "a" / f".mla-0123abc{digit}.wait" for digit in "de")
+    for path in (new, old):
+        path.write_bytes(b"complete, and held by no lock")
+    day_ago = time.time() - 25 * 3600
+    os.utime(old, (day_ago, day_ago))
+    assert store.sweep_one("a/b") == 1
+    assert [new.exists(), old.exists()] == [True, False]
+    assert {found.key for found in store.list()} == {"a/b"}
+    assert store.sweep() == 1, "a place of one's own"
+
+
 def test_a_link_out_of_the_root_is_not_followed(store, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

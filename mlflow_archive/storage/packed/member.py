@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from mlflow_archive.errors import UnavailableError
-from mlflow_archive.storage.partial import partial_name
+from mlflow_archive.storage.partial import waiting_name
 from mlflow_archive.storage.store import ByteWriter, Store
 
 
@@ -43,7 +43,7 @@ def write_member(
         hold_bytes: How much is held in memory.
     """
     with ExitStack() as stack:
-        member = _Member(target, outer, f"{folder}{partial_name()}", key, size_bytes, hold_bytes, stack)
+        member = _Member(target, outer, f"{folder}{waiting_name()}", key, size_bytes, hold_bytes, stack)
         yield member
         finish = member.finish
         del member

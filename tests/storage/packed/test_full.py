@@ -27,7 +27,7 @@ def require_none(folder, url, container):
     with pytest.raises(NotAnArchiveError), closing(open_container(url)) as store:
         ArchiveReader.open(store)
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    assert [path for path in files if path.endswith(".part")] == []
+    assert [path for path in files if ".mla-" in path] == []
     if container == "tarball":
         assert files == []
 
@@ -48,7 +48,7 @@ def test_a_full_disk(tmp_path, container):
     require_none(tmp_path, url, container)
     assert backup(url, container, resume=container != "tarball") == (0, "")
     assert verify_at(url, "restorable").ok
-    assert list(tmp_path.rglob("*.part")) == []
+    assert list(tmp_path.rglob(".mla-*")) == []
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

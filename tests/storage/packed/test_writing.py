@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from mlflow_archive.errors import ConflictError, MlflowArchiveError, UnavailableError, UsageError
+from mlflow_archive.storage.local_store import LocalStore
 from mlflow_archive.storage.opening import open_store
 from mlflow_archive.storage.packed.codec import codec_for
 from mlflow_archive.storage.packed.lanes import Lanes
@@ -17,6 +18,7 @@ from mlflow_archive.storage.packed.tarball_reader import TarballReader
 from mlflow_archive.storage.packed.tarball_store import TarballStore
 from mlflow_archive.storage.packed.volumes_reader import VolumesReader
 from mlflow_archive.storage.packed.volumes_store import VolumesStore
+from mlflow_archive.storage.partial import is_partial
 
 HOLD = 1000
 LARGE = 5 * HOLD
@@ -254,7 +256,7 @@ def test_many_threads_with_large_objects(kind):
     found = contents(kind, outer)
     assert found.pop("manifest.json") == b"{}"
     assert found == expected
-    assert [stored.key for stored in outer.list() if stored.key.endswith(".part")] == []
+    assert [stored.key for stored in outer.list() if is_partial(stored.key)] == []
 
 
 def test_a_size_can_be_asked_for_while_a_large_object_is_written():
@@ -349,3 +351,21 @@ def test_a_tarball_of_which_a_piece_was_lost_is_never_shown(kind, fault, monkeyp
         store.commit("manifest.json", b"{}")
     store.close()
     assert list(outer.list()) == []
+
+
+def test_what_waits_for_one_tarball_is_not_swept_by_another_in_its_folder(tmp_path):
+    one, other = (
+        TarballStore(LocalStore(tmp_path), f"{name}.tar", codec_for("none"), url=name, hold_bytes=HOLD) for name in "ab"
+    )
+    stream, swept = one._packer.stream, []
+
+    def stream_later(key, size_bytes):
+        swept.append(other.sweep())
+        return stream(key, size_bytes)
+
+    one._packer.stream = stream_later
+    with closing(one), closing(other):
+        put(one, "key", bytes(LARGE), size=False)
+        one.commit("manifest.json", b"{}")
+    assert swept == [0]
+    assert TarballReader.open(LocalStore(tmp_path), "a.tar", url="a").read_all("key", limit_bytes=LARGE) == bytes(LARGE)
