@@ -194,10 +194,10 @@ def test_a_writer_that_is_too_slow_fails_and_leaves_nothing(fake, store):
 
 
 def test_a_slow_writer_is_kept_alive(fake):
-    fake.handle_seconds = 0.5
+    fake.handle_seconds = 1.5
     upload = BlockUpload(api_of(fake), "/one", Budget(1), idle_seconds=0.05)
     upload.write(BIG)
-    time.sleep(1.2)
+    time.sleep(2.5)
     upload.write(b"the end")
     assert upload.finish() == len(BIG) + 7
     assert fake.files[upload.path][0] == BIG + b"the end"
@@ -208,7 +208,10 @@ def test_what_fails_while_the_writer_waits_is_told_to_it(fake):
     upload = BlockUpload(api_of(fake), "/one", Budget(1), idle_seconds=0.05)
     upload.write(BIG)
     fake.faults.append(Fault("add-block", times=100, answer=Answer.error(403, "PERMISSION_DENIED", "Gone.")))
-    time.sleep(0.5)
+    until = time.monotonic() + 10
+    before = fake.counted("add-block")
+    while fake.counted("add-block") < before + 2 and time.monotonic() < until:
+        time.sleep(0.02)
     with pytest.raises(Exception, match="Gone"):
         upload.write(b"more")
     upload.discard()

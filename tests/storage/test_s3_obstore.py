@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -297,7 +296,8 @@ def test_a_write_whose_last_answer_was_lost_is_known_to_be_done(store, proxy, si
     data = bytes([7]) * size
     with store.write("new", exclusive=exclusive) as writer:
         writer.write(data)
-        time.sleep(0.5)  # the parts are on their way
+        for part in writer._target._under_way:
+            part.result()
         proxy.faults.extend([*([None] if exclusive else []), *([None] if size > 1 else []), hang_up])
     assert read(store, "new") == data
     if exclusive:
