@@ -79,6 +79,8 @@ class Upload:
 
     def shows(self) -> bool:
         """Tell whether this upload is the object that is there, by its ETag; False where that says nothing."""
+        if len(self._parts) < self._number:  # a part is missing: what is there can be no more than the beginning
+            return False
         tag = str(self._bucket.call("head_object", Key=self._key)["ETag"]).strip('"')
         if self._begun is None:
             return tag == hashlib.md5(self._buffer, usedforsecurity=False).hexdigest()

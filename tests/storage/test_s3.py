@@ -188,6 +188,26 @@ def test_a_part_that_fails_leaves_nothing(store, moto, bucket, monkeypatch):
     assert store._budget._used == 0
 
 
+def test_an_upload_without_its_last_part_is_not_what_is_there(store, moto, bucket, monkeypatch):
+    """What is there may be the beginning of what was to be written, in the same parts."""
+    beginning, rest = bytes(5 * MIB), b"and more of it"
+    upload = moto.client.create_multipart_upload(Bucket=bucket, Key="root/key")["UploadId"]
+    which = {"Bucket": bucket, "Key": "root/key", "UploadId": upload}
+    tag = moto.client.upload_part(**which, PartNumber=1, Body=beginning)["ETag"]
+    moto.client.complete_multipart_upload(**which, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    request = store._bucket.request
+
+    async def fail_at_the_second_part(method, **parameters):
+        if parameters.get("PartNumber") == 2:
+            raise OSError("no answer")
+        return await request(method, **parameters)
+
+    monkeypatch.setattr(store._bucket, "request", fail_at_the_second_part)
+    with pytest.raises(UnavailableError):
+        write(store, "key", beginning + rest)
+    assert moto.get(bucket, "root/key") == beginning
+
+
 def test_a_completion_that_fails_leaves_the_old_object(store, moto, bucket, monkeypatch):
     write(store, "key", b"old")
     request = store._bucket.request
