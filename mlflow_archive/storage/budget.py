@@ -69,8 +69,9 @@ class Share:
 
     def send(self) -> Callable[[], None]:
         """Wait until the part may be sent; the result is to be called when it is, or failed."""
-        size, self._collecting = self._collecting, 0
+        size = self._collecting
         self._budget.send(size)
+        self._collecting = 0
         return lambda: self._budget.sent(size)
 
     def drop(self) -> None:

@@ -85,6 +85,22 @@ def test_uploads_that_are_left_half_collected_hold_nobody_up() -> None:
     assert not ended.is_alive()
 
 
+def test_a_part_whose_waiting_is_interrupted_is_counted_until_it_is_given_up(monkeypatch) -> None:
+    budget = Budget(10)
+    share = Share(budget)
+    share.collect(10)
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(budget._changed, "wait_for", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        share.send()
+    assert budget._used == 10
+    share.drop()
+    assert budget._used == budget._under_way == 0
+
+
 def send(share: Share) -> None:
     share.send()()
 
