@@ -118,7 +118,6 @@ def _begin(store: Store) -> Marker:
         raise ConflictError(
             f"{store.url} is not empty and holds no archive (there is {found.key}): choose an empty place."
         )
-    store.sweep()  # what was killed before it showed anything
     marker = Marker(format=FORMAT, spec_version=SPEC_VERSION, archive_id=str(uuid.uuid4()))
     try:
         store.create(MARKER, marker.to_bytes())

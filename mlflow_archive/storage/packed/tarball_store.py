@@ -40,6 +40,7 @@ class TarballStore(Store):
         self._hold_bytes = hold_bytes
         self._pool = ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress")
         self._packer = Packer(outer, name, codec, self._pool)
+        self._fresh = True
 
     @contextmanager
     def write(self, key: str, *, size_bytes: int | None = None, exclusive: bool = False) -> Iterator[ByteWriter]:
@@ -61,9 +62,15 @@ class TarballStore(Store):
             yield member
 
     def create(self, key: str, data: bytes) -> None:
-        """Add a small object in a frame of its own."""
+        """Add a small object in a frame of its own.
+
+        The first one takes away what was on its way to the tarball's name when a process was killed.
+        """
         self._require_new(key)
         with self._told():
+            if self._fresh:
+                self._fresh = False
+                self._outer.sweep_one(self._name)
             self._packer.add(key, [data], len(data), flush=True)
 
     def commit(self, key: str, data: bytes) -> None:
@@ -101,8 +108,8 @@ class TarballStore(Store):
         self._packer.drop(check_path(key))
 
     def sweep(self) -> int:
-        """Delete what was on its way to this tarball's name when a process was killed."""
-        return self._outer.sweep_one(self._name)
+        """Do nothing: an interrupted tarball was never there."""
+        return 0
 
     def close(self) -> None:
         """End the threads, and the upload if it was not committed."""
