@@ -68,8 +68,13 @@ class Share:
             self._budget.collect(part_bytes)
 
     def send(self) -> Callable[[], None]:
-        """Wait until the part may be sent; the result is to be called when it is, or failed."""
+        """Wait until the part may be sent; the result is to be called when it is, or failed.
+
+        A part so small that it was never counted goes at once.
+        """
         size = self._collecting
+        if not size:
+            return lambda: None
         self._budget.send(size)
         self._collecting = 0
         return lambda: self._budget.sent(size)

@@ -76,7 +76,7 @@ class S3Store(Store):
             try:
                 with translated(self.url, key, writing=True):
                     upload.commit(exclusive=exclusive)
-            except (ConflictError, NotFoundError, UnavailableError):
+            except (ConflictError, UnavailableError):
                 # A request that was repeated because its answer was lost finds its own work done.
                 if not self._is_done(key, upload):
                     raise

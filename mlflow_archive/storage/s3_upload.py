@@ -69,7 +69,11 @@ class Upload:
 
     def _complete(self, call: Callable[..., dict[str, Any]]) -> None:
         if self._begun is None:
-            call("put_object", Key=self._key, Body=bytes(self._buffer))
+            sent = self._share.send()
+            try:
+                call("put_object", Key=self._key, Body=bytes(self._buffer))
+            finally:
+                sent()
             return
         self._send_part()
         while self._under_way:

@@ -183,3 +183,16 @@ def test_the_limit_reaches_stores_of_all_kinds(monkeypatch) -> None:
     monkeypatch.setattr("mlflow_archive.storage.opening.MemoryFileSystem", type(None))
     for url in ("dbfs:/one", f"dbfs:{VOLUME}/one", "memory://one"):
         assert open_store(url, upload_bytes=5)._budget._total == 5
+
+
+def test_what_was_never_counted_goes_at_once_and_holds_nobody_up() -> None:
+    budget = Counting(5)
+    large = Share(budget)
+    large.collect(10)
+    sent = large.send()
+    small = threading.Thread(target=send, args=(Share(budget),))
+    small.start()
+    small.join(10)
+    assert not small.is_alive()
+    sent()
+    assert budget.used == 0
