@@ -34,9 +34,9 @@ def report_failure(error: click.ClickException | MlflowArchiveError | OSError, a
         The exit code.
     """
     _, message, exit_code = _classify(error)
-    if _asked(arguments, "--json"):
+    if asked(arguments, "--json"):
         click.echo(json.dumps({"error": _described(error)}, indent=2, sort_keys=True))
-    if _asked(arguments, "--events"):
+    if asked(arguments, "--events"):
         click.echo(error_event(error), err=True)
         return exit_code
     problems = error.problems if isinstance(error, IntegrityError) else ()
@@ -84,9 +84,10 @@ def one_line(message: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _asked(arguments: Sequence[str], flag: str) -> bool:
+def asked(arguments: Sequence[str], *flags: str) -> bool:
+    """Tell whether one of the flags is on a command line: for what happens where no command has read it yet."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return flag in before
+    return any(flag in before for flag in flags)
 
 
 def forget_output() -> None:

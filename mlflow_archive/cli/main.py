@@ -18,6 +18,7 @@ from mlflow_archive import __version__
 from mlflow_archive.cli.allocator import share_arenas
 from mlflow_archive.cli.command import Interrupted, write_exit_status
 from mlflow_archive.cli.failing import forget_output, report_failure
+from mlflow_archive.cli.heard import warnings_told
 from mlflow_archive.errors import ExitCode, MlflowArchiveError
 
 #: In the order of the help text. Each is ``mlflow_archive.cli.commands.<name>.<name>``.
@@ -49,7 +50,8 @@ class Application(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
         try:
-            code = super().main(args=arguments, prog_name=prog_name, **extra)
+            with warnings_told(arguments):
+                code = super().main(args=arguments, prog_name=prog_name, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
             forget_output()
