@@ -113,8 +113,13 @@ def _instead(character: str, *, escape: bool) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text of at most ``width`` characters, with its middle left out if need be."""
+    """Return a text of at most ``width`` characters, with its middle left out if need be: whole words, if it can be."""
     if len(text) <= width:
         return text
-    head = (width - 3) // 2
-    return f"{text[:head]}...{text[len(text) - (width - 3 - head) :]}"
+    end = (width - 3) // 2
+    start = len(text) - (width - 3 - end)
+    # The blanks around the words that are cut, unless they are so far away that too little would stay.
+    before = text.rfind(" ", end // 2, end + 1)
+    behind = text.find(" ", start - 1, start + (len(text) - start) // 2)
+    tail = text[behind:] if behind >= start else text[start:]
+    return f"{text[: before if before > 0 else end]}...{tail}"

@@ -59,6 +59,13 @@ def test_shortened_keeps_both_ends() -> None:
     assert wording.shortened("abc", 7) == "abc"
 
 
+def test_text_is_shortened_between_words() -> None:
+    assert wording.shortened("neither directly nor over the server", 30) == "neither... the server"
+    assert wording.shortened("one two three four", 15) == "one... four"
+    assert wording.shortened("a 0123456789abcdefghijklmnopqrstuvwxyz b", 23) == "a 01234567...stuvwxyz b"
+    assert wording.shortened("runs/0123456789/plots/a.png", 19) == "runs/012...ts/a.png"
+
+
 def test_what_steers_a_terminal_is_not_printed() -> None:
     assert wording.printable("a\n  b\u00e9") == "a\n  b\u00e9"
     assert wording.printable("a\x1b[31m\u202e\nb") == "a\ufffd[31m\ufffd\nb"
