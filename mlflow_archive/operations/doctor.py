@@ -95,7 +95,7 @@ def doctor(
     left_behind: list[str] = []
     with _cleaned(opened, left_behind, watcher) as store:
         watcher.notify(Note(f"Trying out {public_url(url)}"))
-        with store.write("first") as writer:  # without the right to write, nothing else is worth trying
+        with _told_of(url, store), store.write("first") as writer:  # without that, nothing else is worth trying
             writer.write(b"first")
         patient = Patient(store, opened, random.Random(seed))  # noqa: S311 - test data
         checks = [*run_checks(patient, lambda title: watcher.notify(Note(f"  {title}")))]
@@ -127,6 +127,18 @@ def _cleaned(opened: Callable[[], Store], left_behind: list[str], watcher: Obser
         finally:
             watcher.notify(Note("Cleaning up"))
             _clean(store, left_behind)
+
+
+@contextmanager
+def _told_of(url: str, store: Store) -> Iterator[None]:
+    """Let an error be about the place that was given: nobody knows the scratch folder in it."""
+    try:
+        yield
+    except MlflowArchiveError as error:
+        given = public_url(url).rstrip("/") or url
+        message = str(error).replace(f"{store.url}/first", given).replace(store.url, given)
+        error.args = (message,)
+        raise
 
 
 def _clean(store: Store, left_behind: list[str]) -> None:

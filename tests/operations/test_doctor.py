@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mlflow_archive as ma
-from mlflow_archive.errors import ExitCode, NotAuthorisedError, UnavailableError, UsageError
+from mlflow_archive.errors import ExitCode, NotAuthorisedError, NotFoundError, UnavailableError, UsageError
 from mlflow_archive.events import Event, Note
 from mlflow_archive.operations import doctor as module
 from mlflow_archive.operations.doctor import DoctorReport, doctor
@@ -188,6 +188,22 @@ def test_without_the_right_to_write_nothing_else_is_tried(tmp_path: Path, monkey
 
     with pytest.raises(NotAuthorisedError):
         doctor(str(tmp_path))
+
+
+def test_the_place_of_an_error_is_the_one_that_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Absent(LocalStore):
+        @contextmanager
+        def write(self, key: str, *, size_bytes: int | None = None, exclusive: bool = False) -> Iterator[ByteWriter]:
+            raise NotFoundError(f"There is no bucket for {self.url}; {self.url}/{key} is not there.", code="no_bucket")
+            yield
+
+    monkeypatch.setattr(module, "open_store", lambda url, storage_options: Absent(Path(url), url=url))
+
+    with pytest.raises(NotFoundError) as raised:
+        doctor(f"{tmp_path}/place/")
+
+    assert str(raised.value) == f"There is no bucket for {tmp_path}/place; {tmp_path}/place is not there."
+    assert raised.value.code == "no_bucket"
 
 
 @pytest.mark.parametrize("moment", ["ranges", "aborting", "contending", "latency", "small", "stream"])
