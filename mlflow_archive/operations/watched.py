@@ -50,10 +50,13 @@ class WatchedItem:
 
     def blames_source(self, error: BaseException) -> bool:
         """Tell whether an error began at the source, at whatever depth it was wrapped."""
+        # What several threads raise again gets a context from each of them: it may lead back to itself.
+        walked: set[int] = set()
         seen: BaseException | None = error
-        while seen is not None:
+        while seen is not None and id(seen) not in walked:
             if any(seen is fault for fault in self._faults):
                 return True
+            walked.add(id(seen))
             seen = seen.__cause__ or seen.__context__
         return False
 
