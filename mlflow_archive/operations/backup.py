@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from mlflow_archive.archive.writer import ArchiveWriter
+from mlflow_archive.errors import UnavailableError
 from mlflow_archive.events import Observer, Silence
 from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, ArtifactPlaces, new_store, server, server_source
@@ -61,9 +62,17 @@ def archive(
     watcher = SerialisedObserver(observer or Silence())
     narrowed = closed_under(source, selection)
     with closing(ArchiveWriter.begin(store, resume=resume, parallelism=parallelism, observer=watcher)) as writer:
-        report = transfer(
-            narrowed, writer, selection, observer=watcher, parallelism=parallelism, verb="backup", target=store.url
-        )
+        try:
+            report = transfer(
+                narrowed, writer, selection, observer=watcher, parallelism=parallelism, verb="backup", target=store.url
+            )
+        except UnavailableError as error:
+            if error.code != UnavailableError.code:  # which says what to do
+                raise
+            raise UnavailableError(
+                f"{error} What was written is kept and is no archive yet: go on by --resume (a tarball begins anew).",
+                code=error.code,
+            ) from error
         return replace(report, root_digest=writer.root_digest)
 
 

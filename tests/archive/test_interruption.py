@@ -351,3 +351,14 @@ def test_a_backup_that_began_nothing_leaves_alone_what_another_one_put_there(tmp
         writer.close()
 
         assert store.size_bytes("mlflow-archive.json")
+
+
+def test_a_store_that_is_gone_in_the_middle_says_how_to_go_on():
+    store = fresh()
+    with pytest.raises(UnavailableError, match=r"does not answer. What was written is kept .* go on by --resume"):
+        archive(small(), FaultyStore(store, fail_at=CALLS // 2), Selection(), parallelism=2)
+    with pytest.raises(UnavailableError) as caught:
+        archive(small(), FaultyStore(fresh(), fail_at=1), Selection(), parallelism=2)
+    assert "--resume" not in str(caught.value), "nothing is there yet"
+    archive(small(), store, Selection(), parallelism=2, resume=True)
+    read_everything(store)
