@@ -132,14 +132,14 @@ def test_a_writer_leaves_a_whole_archive_or_none_or_what_can_be_named(container,
             except MlflowArchiveError as error:
                 failed = error
             expected = ConflictError | IntegrityError | NotAnArchiveError | None
-            assert fault in TOLD or isinstance(failed, expected) or ".part" in store.calls[number - 1], failed
+            assert fault in TOLD or isinstance(failed, expected) or ".wait" in store.calls[number - 1], failed
             found = outcome(container, inner, sections)
             if fault == "slow":
                 assert (failed, found) == (None, "whole")
             if found == "named damage":
                 call = store.calls[number - 1]
                 kept_otherwise = fault in LIES and call.split()[0] in ("write", "create")
-                assert kept_otherwise or (resume and ".part" not in call), call
+                assert kept_otherwise or (resume and ".wait" not in call), call
             if not failed:
                 assert found != "none, gone on with"
             outcomes[f"{'failed' if failed else 'done'}: {found}"] += 1

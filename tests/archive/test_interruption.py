@@ -117,7 +117,7 @@ def test_a_full_disk_at_every_write(number, tmp_path, undisturbed):
             backup(small(), store)
         assert caught.value.code == "disk_full"
         assert inner.size_bytes("manifest.json") is None
-        assert list(tmp_path.rglob("*.part")) == []
+        assert list(tmp_path.rglob(".mla-*")) == []
         backup(small(), inner, resume=True)
     else:
         backup(small(), store)
@@ -332,7 +332,7 @@ def test_a_killed_process_leaves_no_archive_and_can_be_resumed(tmp_path, writes,
         ArchiveReader.open(store)
     backup(small(), store, resume=True)
     assert read_everything(store).manifest.sections == undisturbed[0].sections
-    assert list(tmp_path.rglob("*.part")) == []
+    assert list(tmp_path.rglob(".mla-*")) == []
 
 
 def test_a_backup_that_began_nothing_leaves_the_place_as_it_was(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ class StoreTests(ABC):
         assert len(list(store.list("shared"))) == 40
         for number in range(8):
             assert store.read_all(f"shared/4/{number}", limit_bytes=50_000) == bytes([number]) * 50_000
-        assert {key for key in self.raw_keys(store) if ".part" in key} == set()
+        assert {key for key in self.raw_keys(store) if ".mla-" in key} == set()
 
     def test_readers_of_one_key_do_not_meet(self, store):
         data = os.urandom(2 * CHUNK_BYTES)
