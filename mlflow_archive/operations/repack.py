@@ -100,7 +100,7 @@ def repack(
         watcher.notify(TransferStarted(verb="repack", source=source.url, target=target.url, dry_run=False))
         work = copy_archive(source, target, parallelism=parallelism, resume=resume, observer=watcher)
         urls = (source.url, target.url)
-    digest = _read_back(dst_url, work.root_digest, dst_storage_options)
+    digest = _read_back(dst_url, work, dst_storage_options)
     report = RepackReport(*urls, digest, *work.sums(), seconds=time.monotonic() - started)
     watcher.notify(
         TransferFinished("complete", report.objects, 0, 0, size_bytes=report.size_bytes, seconds=report.seconds)
@@ -164,6 +164,7 @@ class ArchiveCopy:
     ) -> None:
         """Copy what ``reader`` names; ``there`` are the sizes of what may be kept at the target."""
         self.root_digest = reader.root_digest
+        self.archive_id = reader.manifest.archive_id
         self._source = source
         self._target = target
         self._reader = reader
@@ -350,17 +351,32 @@ def _claim(target: Store, marker: Marker, marker_bytes: bytes, *, resume: bool) 
     target.sweep()
 
 
-def _read_back(url: str, root_digest: str, storage_options: Mapping[str, object] | None) -> str:
+def _read_back(url: str, work: ArchiveCopy, storage_options: Mapping[str, object] | None) -> str:
     """Return the root digest as a reader finds it at the target.
 
     Raises:
-        IntegrityError: It is another one.
+        ConflictError: A whole archive is there, and it is another writer's.
+        IntegrityError: What is there is not what was written.
     """
-    with closing(existing_store(url, storage_options=storage_options)) as store:
-        found = sha256_of(read_commit(store)[2])
-        if found != root_digest:
-            raise IntegrityError(
-                f"{store.url} was written with the root digest {root_digest}, and reads back with {found}: "
-                "do not use it, and check the place with mlflow-archive doctor."
-            )
+    try:
+        told, archive_id, found = _found(url, storage_options)
+    except IntegrityError:  # another writer's archive may have come between two requests
+        told, archive_id, found = _found(url, storage_options)
+    if archive_id != work.archive_id:
+        raise ConflictError(
+            f"Another writer has replaced the archive at {told} by its own at the same time, which this place cannot "
+            "refuse: let one write to it at a time, and look with mlflow-archive verify."
+        )
+    if found != work.root_digest:
+        raise IntegrityError(
+            f"{told} was written with the root digest {work.root_digest}, and reads back with {found}: "
+            "do not use it, and check the place with mlflow-archive doctor."
+        )
     return found
+
+
+def _found(url: str, storage_options: Mapping[str, object] | None) -> tuple[str, str, str]:
+    """Return the URL that people are told, the archive's id and its root digest."""
+    with closing(existing_store(url, storage_options=storage_options)) as store:
+        marker, _, data = read_commit(store)
+        return store.url, marker.archive_id, sha256_of(data)

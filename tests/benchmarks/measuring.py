@@ -38,7 +38,8 @@ def measure(command: list[str], server: MlflowServer, env: dict[str, str] | None
         process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - began
     if process.returncode not in (0, 3):
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}; see {output.name}")
+        said = (server.directory / "command.log").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{said}")
     # The access log is written when an answer has been sent.
     time.sleep(1)
     requests = len(REQUEST.findall(server.log)) - before

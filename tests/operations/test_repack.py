@@ -16,11 +16,12 @@ from mlflow_archive.errors import ConflictError, IntegrityError, UnavailableErro
 from mlflow_archive.events import BytesMoved, Event, ItemFinished, SectionStarted, Silence, TransferFinished
 from mlflow_archive.operations.backup import archive
 from mlflow_archive.operations.repack import copy_archive
+from mlflow_archive.spec.manifest import Manifest, Marker
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.hashing import sha256_of
 from mlflow_archive.storage.local_store import LocalStore
 from mlflow_archive.storage.opening import open_store
-from mlflow_archive.storage.store import ByteWriter
+from mlflow_archive.storage.store import ByteWriter, Store
 from tests.archive.fakes import sample_source
 
 CONTAINERS = {
@@ -242,6 +243,37 @@ def test_one_of_two_writers_wins(tree: Path, tmp_path: Path) -> None:
 
     with pytest.raises(ConflictError, match="meanwhile"):
         copy_archive(LocalStore(tree), Rival(tmp_path / "copy"), observer=Silence())
+
+
+@pytest.mark.parametrize("meets_a_mixture", [False, True])
+def test_a_writer_whose_archive_is_replaced_has_lost(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meets_a_mixture: bool
+) -> None:
+    """Where a place cannot refuse the second writer, the first one finds the other's archive when it reads back."""
+    target, other = tmp_path / "copy.tar", tmp_path / "other.tar"
+    with closing(open_store(str(tmp_path / "theirs"))) as store:
+        archive(sample_source(), store, Selection())
+    ma.repack(str(tmp_path / "theirs"), str(other))
+
+    class Rival:
+        def notify(self, event: Event) -> None:
+            if isinstance(event, BytesMoved) and target.exists():
+                target.write_bytes(other.read_bytes())
+
+    if meets_a_mixture:
+        answers = [IntegrityError("half of one and half of the other")]
+
+        def read(store: Store) -> tuple[Marker, Manifest, bytes]:
+            if store.url.endswith("copy.tar") and answers:
+                raise answers.pop()
+            return read_commit(store)
+
+        monkeypatch.setattr("mlflow_archive.operations.repack.read_commit", read)
+
+    with pytest.raises(ConflictError, match="Another writer has replaced"):
+        ma.repack(str(tree), str(target), observer=Rival())
+
+    assert target.read_bytes() == other.read_bytes()
 
 
 def edit(tree: Path, name: str, change: Callable[[dict], object]) -> None:
