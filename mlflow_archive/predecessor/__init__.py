@@ -1,0 +1,28 @@
+"""Archives of mlflow-export-import as a source: every generation and layout it ever wrote, read-only.
+
+What the predecessor of this tool wrote is a tree of JSON documents and files without digests, without a commit, and
+without one version number that could be relied on. So everything here is told from the structure, nothing is trusted,
+and what such an archive does not have is a loss or a note, never made up.
+
+    detecting    is it one, and of which layout: all, models, experiments, or one object of a kind
+    documents    JSON as Python's dialect has it (bare NaN), of bounded size and depth; envelope and payload apart
+    tree         a store as such an archive: documents, what is there, files as blobs; every path is checked
+    places       where an object's document stands: the values that the walk hands to the readers
+    layout       the walk: from the lists of the archive to the places of a kind, each object once
+    values       numbers, texts and mappings out of JSON that nobody vouches for
+    source       `PredecessorSource`, a `stream.Source`: the walk and the readers together
+
+One reader for each kind, of one signature:
+
+    def read(tree: Tree, places: Iterable[Place], selection: Selection) -> Iterator[Item | Loss]
+
+    experiments, runs, registered_models, logged_models, traces, prompts, evaluation_datasets
+
+``places`` are all of one scope (an experiment, or the root). A reader opens a document while it lists only if the
+selection asks for what is in it; else `Item.load` does. A document that cannot be read is a loss of its object: `load`
+raises, the listing goes on. Of a prompt each version has a place of its own, and the reader brings them together.
+
+Generations (G0 to G5), in the order of time: flat documents named ``manifest.json``; flat with ``export_info``; flat
+with names of their own; the envelope ``system``/``info``/``mlflow``; the same with ``export_file_version``; the same
+with ``runs/``, logged models, traces, prompts and evaluation datasets.
+"""
