@@ -11,6 +11,8 @@ from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.kinds import FOLDERS, IN_EXPERIMENT, KIND_ORDER, Kind
 from mlflow_archive.spec.selection import Selection
 
+#: The stages of a model version, as the registry writes them.
+STAGES = ("None", "Staging", "Production", "Archived")
 #: Not a kind, but can be left out like one: all files.
 ARTIFACTS = "artifacts"
 
@@ -27,6 +29,18 @@ class Wishes(TypedDict, total=False):
         until: Latest time, exclusive, likewise.
         without: Kind words to leave out; ``artifacts`` leaves out all files.
         only: Kind words to take, and nothing else.
+        deleted: False leaves out deleted experiments with all that is below them, deleted runs and logged models.
+        run_ids: Runs by their ids, with the records of their experiments and the logged models they made or used.
+        with_children: The runs nested below these, at any depth, likewise.
+        logged_model_ids: Logged models by their ids, with the runs they came from.
+        trace_ids: Traces by their ids.
+        datasets: Names, globs or ids of evaluation datasets; an empty sequence is none.
+        stages: Of registered models, only versions in these stages.
+        versions: Of registered models, only these versions.
+        latest_versions: Of registered models, only the newest version of each stage.
+        prompt_versions: Of prompts, only these versions.
+        version_files: Store the files of every model version with it, also those that its run or logged model has.
+        whole_experiments: Take all that is below the experiments of the named models' runs, not these runs alone.
     """
 
     experiments: Sequence[str]
@@ -37,9 +51,21 @@ class Wishes(TypedDict, total=False):
     until: str | date | None
     without: Sequence[str]
     only: Sequence[str]
+    deleted: bool
+    run_ids: Sequence[str]
+    with_children: bool
+    logged_model_ids: Sequence[str]
+    trace_ids: Sequence[str]
+    datasets: Sequence[str] | None
+    stages: Sequence[str]
+    versions: Sequence[int]
+    latest_versions: bool
+    prompt_versions: Sequence[int]
+    version_files: bool
+    whole_experiments: bool
 
 
-def make_selection(
+def make_selection(  # noqa: PLR0913 - the words of `Wishes`
     *,
     experiments: Sequence[str] = (),
     run_filter: str | None = None,
@@ -49,30 +75,54 @@ def make_selection(
     until: str | date | None = None,
     without: Sequence[str] = (),
     only: Sequence[str] = (),
+    deleted: bool = True,
+    run_ids: Sequence[str] = (),
+    with_children: bool = False,
+    logged_model_ids: Sequence[str] = (),
+    trace_ids: Sequence[str] = (),
+    datasets: Sequence[str] | None = None,
+    stages: Sequence[str] = (),
+    versions: Sequence[int] = (),
+    latest_versions: bool = False,
+    prompt_versions: Sequence[int] = (),
+    version_files: bool = False,
+    whole_experiments: bool = False,
 ) -> Selection:
     """Return the selection for a person's wishes; see `Wishes` for the arguments.
 
-    What names some objects leaves the other server-wide objects out: ``experiments=["iris"]`` is that experiment with
-    what is below it, without the model registry; ``models=["iris"]`` is that model with what it needs
+    What names some objects leaves the others out: ``experiments=["iris"]`` is that experiment with what is below it,
+    without the model registry; ``models=["iris"]`` is that model with what it needs
     (`mlflow_archive.operations.closure`); both together are both. A kind below experiments brings the experiments'
     own records along, because it stands below them.
 
     Raises:
         UsageError: An unknown word, a time that cannot be read or an empty window, both ``only`` and ``without``
-            naming the same kind, or a filter that has no experiments to work on.
+            naming the same kind, or a filter that has nothing to work on.
     """
-    for word, value in (("experiments", experiments), ("models", models), ("prompts", prompts)):
+    names = {
+        "experiments": experiments,
+        "models": models,
+        "prompts": prompts,
+        "run_ids": run_ids,
+        "logged_model_ids": logged_model_ids,
+        "trace_ids": trace_ids,
+        "datasets": datasets,
+    }
+    for word, value in {**names, "stages": stages}.items():
         if isinstance(value, str):
             raise UsageError(f"{word} takes a list of names, not one string; write [{value!r}].")
     since_ms, until_ms = _time_ms(since, "since"), _time_ms(until, "until")
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise UsageError("The time window is empty: since must be before until.")
-    if (models or prompts) and not experiments and (run_filter or since_ms is not None or until_ms is not None):
+    named = any(names.values())
+    filtered = bool(run_filter) or since_ms is not None or until_ms is not None
+    if named and filtered and not experiments and not (models and whole_experiments):
         raise UsageError(
-            "A run filter and times choose runs of experiments, and a model comes whole; "
+            "A run filter and times choose among all runs of experiments, and what is named otherwise comes whole; "
             "name the experiments they are for as well, or leave them out."
         )
-    named = bool(experiments or models or prompts)
+    if with_children and not run_ids:
+        raise UsageError("with_children takes the runs below others along; name these by run_ids.")
     return Selection(
         experiments=tuple(experiments),
         run_filter=run_filter or None,
@@ -82,6 +132,19 @@ def make_selection(
         until_ms=until_ms,
         kinds=_kinds(only, without),
         artifacts=ARTIFACTS not in (_plain(word) for word in without),
+        run_ids=frozenset(run_ids) or None,
+        logged_model_ids=frozenset(logged_model_ids) or None,
+        deleted=deleted,
+        with_children=with_children,
+        trace_ids=frozenset(trace_ids) or None,
+        # Of named experiments the datasets come along.
+        datasets=() if datasets is None and named and not experiments else _names(datasets),
+        stages=frozenset(map(_stage, stages)) or None,
+        versions=_numbers(versions, "versions"),
+        latest_versions=latest_versions,
+        prompt_versions=_numbers(prompt_versions, "prompt_versions"),
+        version_files=version_files,
+        whole_experiments=whole_experiments,
     )
 
 
@@ -127,6 +190,20 @@ def _plain(word: str) -> str:
 
 def _names(names: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
+
+
+def _stage(word: str) -> str:
+    for stage in STAGES:
+        if word.strip().lower() == stage.lower():
+            return stage
+    raise UsageError(f"{word!r} is not a stage of model versions; the stages are {', '.join(STAGES)}.")
+
+
+def _numbers(numbers: Sequence[int], word: str) -> frozenset[int] | None:
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise UsageError(f"{number!r} in {word} is not a version; versions are whole numbers from 1.")
+    return frozenset(numbers) or None
 
 
 def _time_ms(value: str | date | None, word: str) -> int | None:

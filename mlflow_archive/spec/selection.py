@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
+from typing import Any
 
-from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.patterns import matches
+
+#: The tag by which MLflow nests a run below another one of the same experiment.
+PARENT_RUN_TAG = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A wish. The default is everything, deleted objects included.
 
+    Sources filter by every attribute but `with_children`, `whole_experiments` and what comes along with named objects:
+    that is the closure's (`mlflow_archive.operations.closure`), which reads a source with selections of its own.
+
     Attributes:
-        experiments: Names, globs of names (``*``, ``?``, ``[]``), or ids; empty is all.
+        experiments: Names, globs of names (``*``, ``?``, ``[]``), or ids; empty is all. `patterns.exactly` makes a
+            pattern of a name that has these signs in it.
         run_filter: MLflow's own filter string for runs, e.g. ``metrics.f1 > 0.9 and params.lr = '0.1'``.
         models: Names or globs of registered models; None is all, empty is none.
         prompts: Names or globs of prompts; None is all, empty is none.
@@ -23,9 +32,24 @@ class Selection:
         until_ms: Latest such time, exclusive.
         kinds: Only these kinds; None is all.
         artifacts: False leaves all blobs out.
-        run_ids: Only these runs; None is all. Set by a closure (a selected model takes its runs along).
-        logged_model_ids: Only these logged models; None is all. Set by a closure.
+        run_ids: Only these runs; None is all.
+        logged_model_ids: Only these logged models; None is all.
         experiment_ids: Only these experiments; None is all. Set by a closure.
+        deleted: False leaves out what is deleted: experiments with all that is below them, runs, logged models.
+        with_children: With `run_ids`: the runs nested below them as well, at any depth.
+        parent_run_ids: Only runs nested directly below one of these; None is all. Set by a closure.
+        trace_ids: Only these traces; None is all.
+        datasets: Names, globs or ids of evaluation datasets; None is all, empty is none.
+        stages: Only versions of registered models in these stages (``None``, ``Staging``, ``Production``,
+            ``Archived``; case does not matter); None is all.
+        versions: Only these versions of registered models; None is all.
+        latest_versions: Only the newest version of each stage of a registered model, before `stages` and `versions`
+            are asked.
+        prompt_versions: Only these versions of prompts; None is all.
+        version_files: True stores the files of every model version with it, also where they lie in a run or a logged
+            model, which has them already.
+        whole_experiments: True takes everything below the experiments that named models need a run of, not that run
+            alone.
     """
 
     experiments: tuple[str, ...] = ()
@@ -39,6 +63,17 @@ class Selection:
     run_ids: frozenset[str] | None = None
     logged_model_ids: frozenset[str] | None = None
     experiment_ids: frozenset[str] | None = None
+    deleted: bool = True
+    with_children: bool = False
+    parent_run_ids: frozenset[str] | None = None
+    trace_ids: frozenset[str] | None = None
+    datasets: tuple[str, ...] | None = None
+    stages: frozenset[str] | None = None
+    versions: frozenset[int] | None = None
+    latest_versions: bool = False
+    prompt_versions: frozenset[int] | None = None
+    version_files: bool = False
+    whole_experiments: bool = False
 
     def wants(self, kind: Kind) -> bool:
         """Tell whether objects of this kind are wanted at all."""
@@ -49,24 +84,42 @@ class Selection:
         if self.experiment_ids is not None and experiment_id not in self.experiment_ids:
             return False
         return not self.experiments or any(
-            pattern == experiment_id or _matches(name, pattern) for pattern in self.experiments
+            pattern == experiment_id or matches(name, pattern) for pattern in self.experiments
         )
 
     def wants_model(self, name: str) -> bool:
         """Tell whether a registered model is wanted."""
-        return self.models is None or any(_matches(name, pattern) for pattern in self.models)
+        return self.models is None or any(matches(name, pattern) for pattern in self.models)
 
     def wants_prompt(self, name: str) -> bool:
         """Tell whether a prompt is wanted."""
-        return self.prompts is None or any(_matches(name, pattern) for pattern in self.prompts)
+        return self.prompts is None or any(matches(name, pattern) for pattern in self.prompts)
+
+    def wants_dataset(self, dataset_id: str, name: str) -> bool:
+        """Tell whether an evaluation dataset is wanted, if its experiments are."""
+        return self.datasets is None or any(
+            pattern == dataset_id or matches(name, pattern) for pattern in self.datasets
+        )
 
     def wants_run_id(self, run_id: str) -> bool:
-        """Tell whether a closure wants this run; `run_filter` and times are checked by the source."""
+        """Tell whether this run is wanted; its life-cycle, parent, time and the run filter are asked besides."""
         return self.run_ids is None or run_id in self.run_ids
 
+    def wants_parent(self, tags: Mapping[str, str]) -> bool:
+        """Tell by its tags whether a run is nested below one of the wanted parents."""
+        return self.parent_run_ids is None or tags.get(PARENT_RUN_TAG) in self.parent_run_ids
+
     def wants_logged_model_id(self, model_id: str) -> bool:
-        """Tell whether a closure wants this logged model."""
+        """Tell whether this logged model is wanted."""
         return self.logged_model_ids is None or model_id in self.logged_model_ids
+
+    def wants_trace_id(self, trace_id: str) -> bool:
+        """Tell whether this trace is wanted."""
+        return self.trace_ids is None or trace_id in self.trace_ids
+
+    def wants_life_cycle(self, stage: str | None) -> bool:
+        """Tell by its life-cycle stage whether an experiment, a run or a logged model is wanted."""
+        return self.deleted or stage != "deleted"
 
     def wants_time(self, time_ms: int | None) -> bool:
         """Tell whether a time is in the window; an object without a time is only in an open window."""
@@ -90,12 +143,10 @@ class Selection:
             value = getattr(self, item.name)
             if value == item.default:
                 continue
-            if isinstance(value, (tuple, frozenset)):
-                result[item.name] = [*sorted(str(v) for v in value)]
-            else:
-                result[item.name] = value
+            result[item.name] = _in_order(value) if isinstance(value, (tuple, frozenset)) else value
         return result
 
 
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)
+def _in_order(values: Collection[Any]) -> list[JSONValue]:
+    numbers = [value for value in values if isinstance(value, int)]
+    return [*sorted(numbers), *sorted(str(value) for value in values if not isinstance(value, int))]
