@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,7 +20,12 @@ _SQLITE = re.compile(r"sqlite(\+pysqlite)?:")
 
 
 def connect(
-    uri: str | None, *, parallelism: int = 8, read_only: bool, work_directory: Path | None = None
+    uri: str | None,
+    *,
+    parallelism: int = 8,
+    read_only: bool,
+    work_directory: Path | None = None,
+    own: Mapping[str, str] | None = None,
 ) -> ServerClient:
     """Connect to an MLflow server or to a SQLite store.
 
@@ -29,6 +35,8 @@ def connect(
         parallelism: How many requests may be under way at once.
         read_only: True for a source: a SQLite store is copied first, and the copy is opened.
         work_directory: Where such a copy is kept while it is needed; by default the system's temporary folder.
+        own: Settings of this server in place of the process's environment variables
+            (`mlflow_archive.tracking.settings`); its ``MLFLOW_TRACKING_URI`` counts where no ``uri`` is given.
 
     Returns:
         A client; the caller closes it.
@@ -39,12 +47,12 @@ def connect(
         UnavailableError: Nobody answers.
         NotFoundError: There is no such SQLite file to read.
     """
-    chosen = _default_uri() if uri is None else uri.strip()
+    chosen = _default_uri(own) if uri is None else uri.strip()
     if re.match(r"https?://[^/]", chosen, re.IGNORECASE):
         _require_address(chosen)
         from mlflow_archive.tracking.http_client import HttpClient
 
-        return HttpClient.at(chosen, parallelism=parallelism)
+        return HttpClient.at(chosen, parallelism=parallelism, own=own)
     if _SQLITE.match(chosen):
         from mlflow_archive.tracking.embedded import EmbeddedClient
 
@@ -62,8 +70,9 @@ def _require_address(uri: str) -> None:
         raise UsageError("The address has a host or a port that cannot be: write http://host:5000.")
 
 
-def _default_uri() -> str:
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+def _default_uri(own: Mapping[str, str] | None) -> str:
+    uri = (own or {}).get("MLFLOW_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = uri.strip()
     if uri:
         return uri
     if Path(_DEFAULT_DATABASE).is_file():

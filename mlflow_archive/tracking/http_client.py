@@ -61,10 +61,17 @@ class HttpClient:
         self._parsed_version = Version(self.version)
 
     @classmethod
-    def at(cls, uri: str, *, parallelism: int = 8, policy: RetryPolicy | None = None) -> HttpClient:
-        """Connect to an address with MLflow's credentials for it, or with the user and password it holds."""
-        address = without_credentials(uri)
-        return cls(address, MlflowSender(uri, parallelism=parallelism), parallelism=parallelism, policy=policy)
+    def at(
+        cls,
+        uri: str,
+        *,
+        parallelism: int = 8,
+        policy: RetryPolicy | None = None,
+        own: Mapping[str, str] | None = None,
+    ) -> HttpClient:
+        """Connect to an address with the user and password it holds, its own settings, or MLflow's credentials."""
+        sender = MlflowSender(uri, parallelism=parallelism, own=own)
+        return cls(without_credentials(uri), sender, parallelism=parallelism, policy=policy)
 
     @property
     def request_count(self) -> int:

@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from mlflow_archive.errors import UsageError
+from mlflow_archive.tracking.settings import host_credentials
 
 #: Query parameters, in the two forms that `requests` takes.
 Params = Mapping[str, object] | Sequence[tuple[str, str]]
@@ -73,14 +74,19 @@ class Sender(Protocol):
 class MlflowSender:
     """Sends through MLflow's ``http_request``: its authentication, plugins, TLS settings and headers."""
 
-    def __init__(self, uri: str, *, parallelism: int) -> None:
-        """Resolve the credentials for the server; user and password in the URI win over the environment's."""
-        from mlflow.utils.credentials import get_default_host_creds
+    def __init__(self, uri: str, *, parallelism: int, own: Mapping[str, str] | None = None) -> None:
+        """Resolve the credentials for the server; user and password in the URI win over all others.
+
+        Args:
+            uri: The server's address.
+            parallelism: How many requests may be under way at once.
+            own: Its own settings (`mlflow_archive.tracking.settings`); None is MLflow's, of the environment.
+        """
         from mlflow.utils.rest_utils import http_request
 
         parts = urlsplit(uri)
         self._http_request = http_request
-        self._credentials = get_default_host_creds(without_credentials(uri))
+        self._credentials = host_credentials(without_credentials(uri), own)
         if parts.username:
             self._credentials.username = unquote(parts.username)
             self._credentials.password = unquote(parts.password or "")
