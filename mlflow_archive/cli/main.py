@@ -19,6 +19,7 @@ from mlflow_archive.cli.allocator import share_arenas
 from mlflow_archive.cli.command import Interrupted, write_exit_status
 from mlflow_archive.cli.failing import forget_output, report_failure
 from mlflow_archive.cli.heard import warnings_told
+from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.errors import ExitCode, MlflowArchiveError
 
 #: In the order of the help text. Each is ``mlflow_archive.cli.commands.<name>.<name>``.
@@ -30,15 +31,27 @@ class Application(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return list(COMMANDS)
+        return [*COMMANDS, *KNOWN]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, None if there is none of that name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            module = import_module(f"mlflow_archive.cli.commands.{cmd_name}")
+        elif cmd_name in KNOWN:
+            module = import_module(f"mlflow_archive.cli.known.{KNOWN[cmd_name].module}")
+        else:
             return None
-        module = import_module(f"mlflow_archive.cli.commands.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; of those that are known from elsewhere without importing them."""
+        width = formatter.width - 6 - max(len(name) for name in COMMANDS)
+        own = [(name, self.get_command(ctx, name)) for name in COMMANDS]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, found.get_short_help_str(width)) for name, found in own if found is not None])
+        with formatter.section("Commands by the names and options of mlflow-export-import"):
+            formatter.write_dl([(name, known.help) for name, known in KNOWN.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the epilog, then the exit codes."""

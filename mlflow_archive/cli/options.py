@@ -17,7 +17,9 @@ from mlflow_archive.cli.values import KIND_WORDS, Pair, Setting, Words, nested
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return one decorator that adds all these options, in their order."""
+
     def decorate(function: F) -> F:
         for option in reversed(options):
             function = option(function)
@@ -26,7 +28,7 @@ def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def _gather(options: Callable[[F], F], names: tuple[str, ...], into: str, make: Callable[..., Any]) -> Callable[[F], F]:
+def gather(options: Callable[[F], F], names: tuple[str, ...], into: str, make: Callable[..., Any]) -> Callable[[F], F]:
     """Return a decorator that adds options and replaces their values by one, made of them."""
 
     def decorate(function: F) -> F:
@@ -81,7 +83,7 @@ artifact_option = click.option(
 
 def both_storage_options(src: str, dst: str) -> Callable[[F], F]:
     """Add ``--storage-option`` for two places, and one for each of them; named as the arguments are."""
-    return _all(
+    return together(
         storage_option,
         *(
             click.option(
@@ -100,7 +102,7 @@ def both_storage_options(src: str, dst: str) -> Callable[[F], F]:
 def packing_options() -> Callable[[F], F]:
     """Add the options that say how an archive is kept; the command gets ``packing``, arguments for the library."""
     names = ("container", "compression", "level", "volume_mib", "buffer_mib", "max_mib_per_s")
-    options = _all(
+    options = together(
         click.option(
             "--container",
             type=click.Choice(["tree", "tarball", "volumes"]),
@@ -140,7 +142,7 @@ def packing_options() -> Callable[[F], F]:
             help="Most MiB a second to the archive's place. Default: no limit.",
         ),
     )
-    return _gather(options, names, "packing", _packing)
+    return gather(options, names, "packing", _packing)
 
 
 def _packing(
@@ -175,7 +177,7 @@ artifact_root_option = click.option(
 def selection_option() -> Callable[[F], F]:
     """Add the options that choose objects; the command gets ``wishes``."""
     names = ("experiments", "run_filter", "models", "prompts", "since", "until", "without", "only")
-    options = _all(
+    options = together(
         click.option(
             "--experiment",
             "experiments",
@@ -220,7 +222,7 @@ def selection_option() -> Callable[[F], F]:
             help=f"Only these kinds of object: {', '.join(KIND_WORDS)}. Repeatable.",
         ),
     )
-    return _gather(options, names, "wishes", _wishes)
+    return gather(options, names, "wishes", _wishes)
 
 
 def _wishes(
@@ -244,15 +246,15 @@ def output_option(*, progress: bool = False) -> Callable[[F], F]:
     """Add ``--json`` (and ``--events``, ``--quiet`` where there is progress); the command gets ``output``."""
     as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
     if not progress:
-        return _gather(as_json, ("as_json",), "output", make_output)
-    options = _all(
+        return gather(as_json, ("as_json",), "output", make_output)
+    options = together(
         as_json,
         click.option(
             "--events", is_flag=True, help="Print progress as lines of JSON on standard error, instead of a bar."
         ),
         click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors and losses are still told."),
     )
-    return _gather(options, ("as_json", "events", "quiet"), "output", make_output)
+    return gather(options, ("as_json", "events", "quiet"), "output", make_output)
 
 
 def make_output(*, as_json: bool, events: bool = False, quiet: bool = False) -> Output:

@@ -1,0 +1,131 @@
+"""What all export commands share: their options beside what they export, and the one call behind them.
+
+An export is a backup of a selection: it writes an archive of this package to ``--output-dir``, and every command that
+takes archives takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from mlflow_archive.cli import options
+from mlflow_archive.cli.known.bools import boolean
+from mlflow_archive.cli.output import Output
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: As many as `mlflow-archive backup` works on at a time.
+PARALLEL = 8
+
+_SHARED = (
+    "output_dir",
+    "tracking_uri",
+    "use_threads",
+    "parallel",
+    "resume",
+    "dry_run",
+    "artifact_roots",
+    "storage_options",
+    "artifact_options",
+    "output",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Where an export goes from and to, and how; `run` says what."""
+
+    output_dir: str
+    tracking_uri: str | None
+    parallelism: int
+    resume: bool
+    dry_run: bool
+    artifact_roots: Mapping[str, str]
+    storage_options: Mapping[str, Any]
+    artifact_options: Mapping[str, Any]
+    output: Output
+
+    def run(self, **wishes: Any) -> int:
+        """Export what the wishes want (`mlflow_archive.operations.selecting.Wishes`); return the exit code."""
+        from mlflow_archive import api
+        from mlflow_archive.cli.summary import show_report
+
+        with self.output.watching() as observer:
+            report = api.backup(
+                self.tracking_uri,
+                self.output_dir,
+                parallelism=self.parallelism,
+                resume=self.resume,
+                dry_run=self.dry_run,
+                artifact_roots=self.artifact_roots,
+                storage_options=self.storage_options,
+                artifact_options=self.artifact_options,
+                observer=observer,
+                **wishes,
+            )
+        kept_in = "printed by --json" if self.dry_run else "in losses.jsonl of the archive"
+        return show_report(report, self.output, losses_in=kept_in)
+
+
+def export_options() -> Callable[[F], F]:
+    """Add the options of every export; the command gets ``export``."""
+    return options.gather(
+        options.together(
+            click.option(
+                "--output-dir",
+                metavar="URL",
+                required=True,
+                help="Where the archive goes: a new or empty folder, or the name of a tarball (.tar, .tar.gz, .tgz, "
+                ".tar.zst); a local path or a URL (s3://, abfs://, gs://, dbfs:/).",
+            ),
+            boolean(
+                "--use-threads",
+                default=None,
+                help=f"False works on one object at a time; True, or without the option, on {PARALLEL}.",
+            ),
+            click.option(
+                "--parallel",
+                type=click.IntRange(1, 256),
+                help=f"How many objects are worked on at a time.  [default: {PARALLEL}]",
+            ),
+            options.tracking_uri_option,
+            click.option(
+                "--resume", is_flag=True, help="Go on with an interrupted export at the same place; not for tarballs."
+            ),
+            options.dry_run_option,
+            options.artifact_root_option,
+            options.storage_option,
+            options.artifact_option,
+            options.output_option(progress=True),
+        ),
+        _SHARED,
+        "export",
+        _export,
+    )
+
+
+def _export(
+    *,
+    use_threads: bool | None,
+    parallel: int | None,
+    artifact_roots: tuple[tuple[str, str], ...],
+    **others: Any,
+) -> Export:
+    return Export(parallelism=parallelism(use_threads, parallel), artifact_roots=dict(artifact_roots), **others)
+
+
+def parallelism(use_threads: bool | None, parallel: int | None) -> int:
+    """Return how many objects are worked on at a time.
+
+    Raises:
+        click.UsageError: The two options contradict each other.
+    """
+    if use_threads is False:
+        if parallel not in (None, 1):
+            raise click.UsageError(f"--use-threads False and --parallel {parallel} contradict each other.")
+        return 1
+    return PARALLEL if parallel is None else parallel
