@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mlflow_archive.operations.browsing import Archive
     from mlflow_archive.operations.report import Report
     from mlflow_archive.operations.selecting import make_selection
+    from mlflow_archive.spec.renaming import Renaming
     from mlflow_archive.spec.selection import Selection
 
 __version__ = TOOL_VERSION
@@ -52,6 +53,7 @@ __all__ = [
     "NotAnArchiveError",
     "NotAuthorisedError",
     "NotFoundError",
+    "Renaming",
     "Report",
     "Selection",
     "UnavailableError",
@@ -74,6 +76,7 @@ __all__ = [
 
 _HOMES = {
     "Archive": "mlflow_archive.operations.browsing",
+    "Renaming": "mlflow_archive.spec.renaming",
     "Report": "mlflow_archive.operations.report",
     "Selection": "mlflow_archive.spec.selection",
     "make_selection": "mlflow_archive.operations.selecting",

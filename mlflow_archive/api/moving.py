@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mlflow_archive.events import Observer
-    from mlflow_archive.operations.ends import ServerChoices
+    from mlflow_archive.operations.policies import Bringing
     from mlflow_archive.operations.report import Report
     from mlflow_archive.operations.selecting import Wishes
+    from mlflow_archive.spec.renaming import Renaming
     from mlflow_archive.spec.selection import Selection
     from mlflow_archive.storage.containers import Compression, Container
 
@@ -108,8 +109,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     *,
     selection: Selection | None = None,
     if_exists: IfExists = "skip",
-    rename_experiments: Mapping[str, str] | None = None,
-    rename_models: Mapping[str, str] | None = None,
+    rename_experiments: Mapping[str, str] | Renaming | None = None,
+    rename_models: Mapping[str, str] | Renaming | None = None,
     activate: bool = False,
     parallelism: int = 8,
     dry_run: bool = False,
@@ -117,7 +118,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     storage_options: Mapping[str, object] | None = None,
     artifact_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
-    **wishes: Unpack[Wishes],
+    **wishes: Unpack[Bringing],
 ) -> Report:
     """Bring everything in an archive, or a selection, to a server. A second restore finds what the first one made.
 
@@ -127,8 +128,9 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         selection: What is wanted, ready-made; excludes wishes.
         if_exists: What to do with an object that is at the target already: leave it, bring it up to date, end with
             `ConflictError`, or make another one beside it.
-        rename_experiments: Experiment name in the archive -> name at the target.
-        rename_models: Registered model name in the archive -> name at the target.
+        rename_experiments: Experiment name in the archive -> name at the target, or rules for beginnings of names
+            (`mlflow_archive.Renaming`).
+        rename_models: The same for registered models and prompts.
         activate: Switch on what acts by itself (webhooks, online scorers); otherwise it is restored switched off.
         parallelism: How many objects are written at once.
         dry_run: Say what would be done and change nothing.
@@ -136,7 +138,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         storage_options: Passed to the storage backend of ``src_url``.
         artifact_options: Passed to the storage backend of the server's artifacts.
         observer: Told of everything that happens.
-        **wishes: What of the archive is wanted; nothing given is everything.
+        **wishes: What of the archive is wanted; nothing given is everything. And how it is brought to the server:
+            ``into_experiment``, ``replace``, ``source_tags`` and more (`mlflow_archive.operations.policies.Policies`).
 
     Returns:
         What was done; ``ids`` maps every object's id in the archive to its id at the target.
@@ -153,13 +156,22 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         UnavailableError: The server or the store does not answer.
     """
     from mlflow_archive.operations.ends import ArtifactPlaces
+    from mlflow_archive.operations.policies import make_choices, split
     from mlflow_archive.operations.restore import restore as run
 
+    wanted, policies = split(wishes)
     return run(
         src_url,
         tracking_uri,
-        selection=chosen(selection, wishes),
-        choices=_choices(if_exists, rename_experiments, rename_models, activate=activate, dry_run=dry_run),
+        selection=chosen(selection, wanted),
+        choices=make_choices(
+            policies,
+            if_exists=if_exists,
+            rename_experiments=rename_experiments,
+            rename_models=rename_models,
+            activate=activate,
+            dry_run=dry_run,
+        ),
         parallelism=at_least_one(parallelism),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         storage_options=storage_options,
@@ -173,8 +185,8 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     *,
     selection: Selection | None = None,
     if_exists: IfExists = "skip",
-    rename_experiments: Mapping[str, str] | None = None,
-    rename_models: Mapping[str, str] | None = None,
+    rename_experiments: Mapping[str, str] | Renaming | None = None,
+    rename_models: Mapping[str, str] | Renaming | None = None,
     activate: bool = False,
     parallelism: int = 8,
     dry_run: bool = False,
@@ -182,7 +194,7 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     target_artifact_roots: Mapping[str, str] | None = None,
     artifact_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
-    **wishes: Unpack[Wishes],
+    **wishes: Unpack[Bringing],
 ) -> Report:
     """Bring everything a server has, or a selection, to another server, without anything in between.
 
@@ -198,33 +210,23 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     """
     from mlflow_archive.operations.copying import copy as run
     from mlflow_archive.operations.ends import ArtifactPlaces
+    from mlflow_archive.operations.policies import make_choices, split
 
+    wanted, policies = split(wishes)
     return run(
         source_uri,
         target_uri,
-        selection=chosen(selection, wishes),
-        choices=_choices(if_exists, rename_experiments, rename_models, activate=activate, dry_run=dry_run),
+        selection=chosen(selection, wanted),
+        choices=make_choices(
+            policies,
+            if_exists=if_exists,
+            rename_experiments=rename_experiments,
+            rename_models=rename_models,
+            activate=activate,
+            dry_run=dry_run,
+        ),
         parallelism=at_least_one(parallelism),
         source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
         target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
         observer=observer,
-    )
-
-
-def _choices(
-    if_exists: IfExists,
-    rename_experiments: Mapping[str, str] | None,
-    rename_models: Mapping[str, str] | None,
-    *,
-    activate: bool,
-    dry_run: bool,
-) -> ServerChoices:
-    from mlflow_archive.operations.ends import ServerChoices
-
-    return ServerChoices(
-        if_exists=if_exists,
-        rename_experiments=dict(rename_experiments or {}),
-        rename_models=dict(rename_models or {}),
-        activate=activate,
-        dry_run=dry_run,
     )

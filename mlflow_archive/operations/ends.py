@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mlflow_archive.errors import UsageError
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.renaming import Renaming
 from mlflow_archive.stream import Source
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow_archive.storage.containers import Packing
     from mlflow_archive.storage.store import Store
     from mlflow_archive.tracking.client import ServerClient
+    from mlflow_archive.tracking.sinks.options import SinkOptions
     from mlflow_archive.tracking.sinks.sink import MlflowSink
     from mlflow_archive.tracking.sources.source import MlflowSource
 
@@ -45,17 +48,34 @@ class ArtifactPlaces:
 
 @dataclass(frozen=True, slots=True)
 class ServerChoices:
-    """How objects are brought to a server; see `mlflow_archive.api.restore`."""
+    """How objects are brought to a server; see `mlflow_archive.api.restore` and `policies.Policies`.
+
+    Attributes:
+        only_names: For a kind, the name that the one object of it takes at the target.
+        source_tags: The prefix itself (`provenance.SOURCE_TAG_PREFIXES`).
+        source_uri: Kept in the provenance tags of what is made.
+    """
 
     if_exists: Literal["skip", "update", "fail", "duplicate"] = "skip"
-    rename_experiments: Mapping[str, str] = field(default_factory=dict)
-    rename_models: Mapping[str, str] = field(default_factory=dict)
+    rename_experiments: Renaming = field(default_factory=Renaming)
+    rename_models: Renaming = field(default_factory=Renaming)
+    experiment_prefix: str = ""
+    into_experiment: str | None = None
+    only_names: Mapping[Kind, str] = field(default_factory=dict)
+    replace: frozenset[Kind] = frozenset()
+    create_models: bool = True
+    append_versions: bool = False
+    stages_and_aliases: bool = True
+    registry_metadata: bool = True
+    source_tags: str | None = None
+    keep_user: bool = True
     activate: bool = False
     dry_run: bool = False
     source_uri: str = ""
-    """Kept in the provenance tags of what is made."""
 
 
+#: Kinds whose objects at a target can be deleted to make room.
+REPLACEABLE = frozenset({Kind.REGISTERED_MODEL, Kind.PROMPT, Kind.EVALUATION_DATASET})
 #: Files are where the server says.
 AS_THE_SERVER_SAYS = ArtifactPlaces()
 #: Leave alone what is there, switch nothing on.
@@ -100,19 +120,31 @@ def server_sink(
         files = stack.enter_context(
             closing(open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options))
         )
-        sink = MlflowSink(
-            client,
-            files,
-            if_exists=choices.if_exists,
-            rename_experiment=choices.rename_experiments,
-            rename_model=choices.rename_models,
-            dry_run=choices.dry_run,
-            activate=choices.activate,
-            parallelism=parallelism,
-            observer=observer,
-            source_uri=choices.source_uri,
-        )
+        sink = MlflowSink(client, files, _sink_options(choices), parallelism=parallelism, observer=observer)
         yield stack.enter_context(closing(sink))
+
+
+def _sink_options(choices: ServerChoices) -> SinkOptions:
+    from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
+
+    return SinkOptions(
+        if_exists=IfExists(choices.if_exists),
+        rename_experiment=choices.rename_experiments,
+        rename_model=choices.rename_models,
+        experiment_prefix=choices.experiment_prefix,
+        into_experiment=choices.into_experiment,
+        only_names=choices.only_names,
+        replace=choices.replace,
+        create_models=choices.create_models,
+        append_versions=choices.append_versions,
+        stages_and_aliases=choices.stages_and_aliases,
+        registry_metadata=choices.registry_metadata,
+        source_tags=choices.source_tags,
+        keep_user=choices.keep_user,
+        dry_run=choices.dry_run,
+        activate=choices.activate,
+        source_uri=choices.source_uri,
+    )
 
 
 def existing_store(url: str, *, storage_options: Options = None) -> Store:

@@ -22,7 +22,20 @@ INCOMPLETE = PREFIX + "incomplete"
 #: should have, as long as it is not sure that it has it.
 GAP = PREFIX + "gap"
 
+#: Under each of these words the information about the source that a restore writes into tags when it is asked to; the
+#: second and third are those of mlflow-export-import, the newer and the older.
+SOURCE_TAG_PREFIXES = {
+    "mlflow_archive": PREFIX + "source.",
+    "mlflow_exim": "mlflow_exim.",
+    "mlflow_export_import": "mlflow_export_import.",
+}
+
 
 def is_provenance(tag: str) -> bool:
     """Tell whether a tag was written by a restore of this tool."""
     return tag.startswith(PREFIX)
+
+
+def is_source_tag(tag: str) -> bool:
+    """Tell whether a tag holds information about an object's source, under any of the prefixes."""
+    return tag.startswith(tuple(SOURCE_TAG_PREFIXES.values()))

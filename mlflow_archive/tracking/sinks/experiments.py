@@ -74,7 +74,8 @@ class Experiments:
         """Create an experiment, or take the one of that name."""
         key = item.key
         record = cast("ExperimentRecord", item.load().record)
-        wanted = self._context.options.rename_experiment.get(record.name, record.name)
+        options = self._context.options
+        wanted = options.experiment_prefix + options.rename_experiment.rename(record.name)
         with self._lock:
             known = self._known(key.workspace)
             found = known.get(wanted)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.renaming import Renaming
+
 
 class IfExists(str, Enum):
     """What to do with an object that is at the target already."""
@@ -30,16 +33,36 @@ class SinkOptions:
 
     Attributes:
         if_exists: What to do with objects that are there already.
-        rename_experiment: Experiment name -> name at the target.
-        rename_model: Name of a registered model or a prompt -> name at the target.
+        rename_experiment: Names of experiments at the target.
+        rename_model: Names of registered models and prompts at the target.
+        experiment_prefix: Put before the names of experiments, after they are renamed.
+        into_experiment: The one experiment that everything of every source experiment goes into, made if absent.
+        only_names: For a kind, the name that the one object of it takes; a second object of the kind is refused.
+        replace: Kinds of which the target's object of that name is deleted before ours is made.
+        create_models: Make registered models that the target does not have.
+        append_versions: Give versions the next numbers of a model that is there, not their own.
+        stages_and_aliases: Bring stages and aliases of model versions along.
+        registry_metadata: Bring descriptions and tags of registered models and their versions along.
+        source_tags: Prefix under which the source's information is written as tags; None writes none.
+        keep_user: The source's user stays a run's user; otherwise it is who restores.
         dry_run: Read the target, write nothing.
         activate: Restore webhooks and online scorers as active as they were, instead of switched off.
         source_uri: Where the objects come from, without credentials; written into provenance tags.
     """
 
     if_exists: IfExists = IfExists.SKIP
-    rename_experiment: Mapping[str, str] = field(default_factory=dict)
-    rename_model: Mapping[str, str] = field(default_factory=dict)
+    rename_experiment: Renaming = field(default_factory=Renaming)
+    rename_model: Renaming = field(default_factory=Renaming)
+    experiment_prefix: str = ""
+    into_experiment: str | None = None
+    only_names: Mapping[Kind, str] = field(default_factory=dict)
+    replace: frozenset[Kind] = frozenset()
+    create_models: bool = True
+    append_versions: bool = False
+    stages_and_aliases: bool = True
+    registry_metadata: bool = True
+    source_tags: str | None = None
+    keep_user: bool = True
     dry_run: bool = False
     activate: bool = False
     source_uri: str = ""

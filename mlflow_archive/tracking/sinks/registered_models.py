@@ -69,7 +69,7 @@ class RegisteredModels:
         key = item.key
         content = item.load()
         record = cast("RegisteredModelRecord", content.record)
-        name = self._context.options.rename_model.get(record.name, record.name)
+        name = self._context.options.rename_model.rename(record.name)
         found = self._get(key, name)
         if found is not None and self._context.if_exists is IfExists.DUPLICATE:
             mark = "-restored{}" if key.kind is Kind.PROMPT else " (restored{})"
@@ -224,7 +224,7 @@ class RegisteredModels:
         copied = _COPY_OF.fullmatch(version.source or "")
         if copied is None:
             return False
-        original = self._context.options.rename_model.get(copied[1], copied[1])
+        original = self._context.options.rename_model.rename(copied[1])
         original = self._context.ids.model_names.get(copied[1], original)
         return (model.key.workspace, original, int(copied[2])) not in self._done
 

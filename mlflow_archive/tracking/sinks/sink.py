@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Protocol
 
 from mlflow_archive.errors import ConflictError, UsageError
 from mlflow_archive.events import Observer, Silence
@@ -20,7 +19,7 @@ from mlflow_archive.tracking.sinks.experiments import Experiments
 from mlflow_archive.tracking.sinks.governing import BudgetPolicies, Issues
 from mlflow_archive.tracking.sinks.logged_models import LoggedModels
 from mlflow_archive.tracking.sinks.mcp_servers import McpServers
-from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
+from mlflow_archive.tracking.sinks.options import SinkOptions
 from mlflow_archive.tracking.sinks.registered_models import RegisteredModels
 from mlflow_archive.tracking.sinks.reviewing import LabelSchemas, ReviewQueues
 from mlflow_archive.tracking.sinks.runs import Runs
@@ -38,6 +37,8 @@ _NEEDS_KEY = (
 _NEEDS_ENDPOINT = (
     "Guardrails stand in front of gateway endpoints, which are not restored; the archive says how they were."
 )
+#: Leave alone what is there, switch nothing on.
+CAREFUL = SinkOptions()
 
 
 class KindSink(Protocol):
@@ -56,43 +57,25 @@ class MlflowSink:
     for other objects (links between runs and models, deletions) is done between the kinds and in `finish`.
     """
 
-    def __init__(  # noqa: PLR0913 - the choices of a restore
+    def __init__(
         self,
         client: ServerClient,
         artifacts: ArtifactAccess,
+        options: SinkOptions = CAREFUL,
         *,
-        if_exists: IfExists | Literal["skip", "update", "fail", "duplicate"] = IfExists.SKIP,
-        rename_experiment: Mapping[str, str] | None = None,
-        rename_model: Mapping[str, str] | None = None,
-        dry_run: bool = False,
-        activate: bool = False,
         parallelism: int = 8,
         observer: Observer | None = None,
-        source_uri: str = "",
     ) -> None:
         """Prepare a restore; nothing is asked of the server yet.
 
         Args:
             client: The target server; closed by who made it.
             artifacts: The way to its artifacts; closed by who made it.
-            if_exists: What to do with objects that are at the target already.
-            rename_experiment: Experiment name -> name at the target.
-            rename_model: Name of a registered model or a prompt -> name at the target.
-            dry_run: Read the target, write nothing; outcomes say what would be done.
-            activate: Restore webhooks and online scorers as active as they were, instead of switched off.
+            options: What the operator decides.
             parallelism: Files uploaded and links made at the same time.
-            observer: Hears of the bytes that move.
-            source_uri: Where the objects come from, without credentials, for the provenance tags.
+            observer: Hears of the bytes that move, and of what a person should know.
         """
         watcher = observer or Silence()
-        options = SinkOptions(
-            if_exists=IfExists(if_exists),
-            rename_experiment=dict(rename_experiment or {}),
-            rename_model=dict(rename_model or {}),
-            dry_run=dry_run,
-            activate=activate,
-            source_uri=source_uri,
-        )
         self._uploader = Uploader(artifacts, IdMap(), watcher, parallelism)
         self._context = SinkContext(client, self._uploader, options, watcher, parallelism)
         experiments = Experiments(self._context)

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 from mlflow_archive.errors import ConflictError, MlflowArchiveError
@@ -14,11 +15,13 @@ from mlflow_archive.events import Silence
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.records import record_type
+from mlflow_archive.spec.renaming import Renaming
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Account, Blob, Content, Item, ObjectKey, Outcome, Part, Status
 from mlflow_archive.tracking.artifacts import ArtifactFile, ArtifactOwner
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.http_client import HttpClient
+from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
 from mlflow_archive.tracking.sinks.sink import MlflowSink
 
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
@@ -93,7 +96,14 @@ class Target:
         self.files = ProxyArtifacts(self.client)
 
     def sink(self, **options: object) -> MlflowSink:
-        return MlflowSink(self.client, self.files, parallelism=4, observer=Silence(), **options)  # type: ignore[arg-type]
+        observer = options.pop("observer", None) or Silence()
+        wishes: dict[str, Any] = {
+            **options,
+            "if_exists": IfExists(options.get("if_exists", "skip")),
+            "rename_experiment": Renaming.of(options.get("rename_experiment")),  # type: ignore[arg-type]
+            "rename_model": Renaming.of(options.get("rename_model")),  # type: ignore[arg-type]
+        }
+        return MlflowSink(self.client, self.files, SinkOptions(**wishes), parallelism=4, observer=observer)  # type: ignore[arg-type]
 
     def restore(self, items: Sequence[Item], **options: object) -> SimpleNamespace:
         """Bring items to the server; return the outcomes by id, those of the end, and the sink."""
