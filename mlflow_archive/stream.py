@@ -9,19 +9,28 @@ An *item* is one MLflow object on its way: a key, and a way to load its content.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
+from mlflow_archive.errors import NotFoundError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.descriptor import Descriptor
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.records.base import Record
+from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
 from mlflow_archive.spec.selection import Selection
+from mlflow_archive.spec.wanted import missing_versions, with_wanted_versions
+
+#: The code of a loss: what was asked for is not at the source.
+NOT_FOUND = NotFoundError.code
+#: Role of a version's files, or path of a loss of something of a version.
+_OF_VERSION = re.compile(r"versions/(\d+)(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,34 @@ class Content:
     parts: tuple[Part, ...] = ()
     blobs: Callable[[], Iterator[Blob | Loss]] = lambda: iter(())
     losses: tuple[Loss, ...] = ()
+
+
+def narrowed(content: Content, key: ObjectKey, selection: Selection) -> Content:
+    """Return a registered model or a prompt with the versions that the selection wants; anything else as it is.
+
+    Record, aliases, files and losses of the other versions are left out. A version that was asked for by its number,
+    of a model or prompt that was asked for by its name, and that is not there, is a loss.
+    """
+    record = with_wanted_versions(content.record, selection)
+    word = key.kind.value.replace("_", " ")
+    missing = tuple(
+        key.lost(NOT_FOUND, f"The {word} {key.name!r} has no version {number}.", path=f"versions/{number}")
+        for number in missing_versions(content.record, selection)
+    )
+    if record is content.record or not isinstance(record, RegisteredModelRecord):
+        return replace(content, losses=(*content.losses, *missing)) if missing else content
+    kept = {version.version for version in record.versions}
+
+    def stays(path: str | None) -> bool:
+        found = _OF_VERSION.match(path or "")
+        return found is None or int(found[1]) in kept
+
+    return replace(
+        content,
+        record=record,
+        blobs=lambda: (blob for blob in content.blobs() if stays(blob.path if isinstance(blob, Loss) else blob.role)),
+        losses=(*(loss for loss in content.losses if stays(loss.path)), *missing),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 
 from mlflow_archive.archive.place import read_commit
-from mlflow_archive.archive.run_filter import RunFilter
 from mlflow_archive.archive.verified import broken, read_chunks, read_document, read_lines, read_whole_lines
-from mlflow_archive.archive.wanted import wants_entry
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject, parse_object
 from mlflow_archive.spec.descriptor import Descriptor
@@ -20,11 +18,11 @@ from mlflow_archive.spec.manifest import Manifest, Marker, SourceInfo
 from mlflow_archive.spec.object import BlobEntry, IndexEntry, ObjectDocument, PartEntry, Section
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.spec.records import parse_record
-from mlflow_archive.spec.records.run import RunRecord
 from mlflow_archive.spec.selection import Selection
+from mlflow_archive.spec.wanted import RecordFilter, wants_object
 from mlflow_archive.storage.hashing import sha256_of
 from mlflow_archive.storage.store import Store
-from mlflow_archive.stream import Blob, Content, Item, ObjectKey, Part
+from mlflow_archive.stream import Blob, Content, Item, ObjectKey, Part, narrowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +90,18 @@ class ArchiveReader:
     def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
         """List the objects of a kind that the selection wants, section after section.
 
-        A damaged index yields what could be read of it and then a `Loss`. With a run filter, documents of runs are
-        read while listing.
+        A damaged index yields what could be read of it and then a `Loss`. Where a selection asks for what no index has
+        (a run filter, parents of runs), documents are read while listing.
 
         Raises:
             UsageError: The run filter is wrong.
         """
-        run_filter = RunFilter(selection.run_filter) if kind is Kind.RUN and selection.run_filter else None
+        asked = RecordFilter(kind, selection)
         if not selection.wants(kind):
             return
         try:
             for placed in self._placed(kind, selection):
-                yield from self._read_section(placed, selection, run_filter)
+                yield from self._read_section(placed, selection, asked)
         except MlflowArchiveError as error:
             yield ObjectKey(kind, "").lost(error.code, str(error), retryable=error.retryable)
 
@@ -196,45 +194,54 @@ class ArchiveReader:
             if section.kind is kind and kind not in IN_EXPERIMENT:
                 yield PlacedSection(section, None)
             elif section.kind is Kind.EXPERIMENT and kind in IN_EXPERIMENT:
+                asked = RecordFilter(Kind.EXPERIMENT, selection)
                 for entry in self.entries(section):
-                    if wants_entry(selection, Kind.EXPERIMENT, entry):
+                    if self._wants(selection, Kind.EXPERIMENT, entry, asked):
                         yield from (PlacedSection(child, entry) for child in entry.children if child.kind is kind)
 
-    def _read_section(
-        self, placed: PlacedSection, selection: Selection, run_filter: RunFilter | None
-    ) -> Iterator[Item | Loss]:
+    def _read_section(self, placed: PlacedSection, selection: Selection, asked: RecordFilter) -> Iterator[Item | Loss]:
         kind = placed.section.kind
         try:
             for entry in self.entries(placed.section):
-                if wants_entry(selection, kind, entry) and (run_filter is None or self._matches(run_filter, entry)):
-                    yield self._item(placed.key(entry), entry, artifacts=selection.artifacts)
+                if self._wants(selection, kind, entry, asked):
+                    yield self._item(placed.key(entry), entry, selection)
         except MlflowArchiveError as error:
             experiment_id = placed.experiment.id if placed.experiment else None
             key = ObjectKey(kind, "", experiment_id=experiment_id, workspace=placed.section.workspace)
             yield key.lost(error.code, str(error), retryable=error.retryable)
 
-    def _matches(self, run_filter: RunFilter, entry: IndexEntry) -> bool:
-        """Ask the filter. A damaged run is let through, so that it becomes a loss of its own when it is loaded."""
+    def _wants(self, selection: Selection, kind: Kind, entry: IndexEntry, asked: RecordFilter) -> bool:
+        """Ask the index, and the record where that is needed.
+
+        A damaged object is let through, so that it becomes a loss of its own when it is loaded.
+        """
+        if not wants_object(selection, kind, entry.id, entry.name or entry.id, entry.time_ms):
+            return False
+        # The index tells of the deletion of experiments and runs; of logged models only the record does.
+        told = kind is not Kind.LOGGED_MODEL and entry.state is not None
+        if asked.asks_life_cycle and told and "deleted" in (entry.state or "").split():
+            return False
+        if not asked.asks_more and (told or not asked.asks_life_cycle):
+            return True
         try:
-            document = self.document(entry)
-            record = RunRecord.from_json(document.record, entry.descriptor.path)
+            return asked.wants(parse_record(kind, self.document(entry).record, entry.descriptor.path))
         except MlflowArchiveError:
             return True
-        return run_filter.matches(record)
 
-    def _item(self, key: ObjectKey, entry: IndexEntry, *, artifacts: bool) -> Item:
+    def _item(self, key: ObjectKey, entry: IndexEntry, selection: Selection) -> Item:
         def load() -> Content:
             document = self.document(entry)
             stated = (document.kind, document.experiment_id, document.workspace)
             if stated != (key.kind, key.experiment_id, key.workspace):
                 raise broken("E034", entry.descriptor.path, f"is a document that the index of the {key.kind}s names")
-            return Content(
+            content = Content(
                 record=parse_record(key.kind, document.record, entry.descriptor.path),
                 parts=tuple(self._part(part) for part in document.parts),
-                blobs=lambda: (self._blob(blob) for blob in document.blobs) if artifacts else iter(()),
+                blobs=lambda: (self._blob(blob) for blob in document.blobs) if selection.artifacts else iter(()),
                 # The archive will lack them the next time as well.
                 losses=tuple(loss.model_copy(update={"retryable": False}) for loss in document.losses),
             )
+            return narrowed(content, key, selection)
 
         return Item(key, load)
 

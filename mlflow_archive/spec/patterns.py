@@ -14,7 +14,8 @@ _ESCAPED = re.compile(r"\[([*?\[])\]")
 
 def matches(name: str, pattern: str) -> bool:
     """Tell whether a name is the pattern, or is matched by it; case matters."""
-    return name == pattern or fnmatchcase(name, pattern)
+    plain = plain_name(pattern)
+    return name == plain if plain is not None else name == pattern or fnmatchcase(name, pattern)
 
 
 def exactly(name: str) -> str:

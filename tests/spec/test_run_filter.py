@@ -21,10 +21,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.search_utils import SearchUtils
 from mlflow.version import VERSION
 
-from mlflow_archive.archive.run_filter import RunFilter
 from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.canonical import decode_float
 from mlflow_archive.spec.records.run import RunRecord
+from mlflow_archive.spec.run_filter import RunFilter
 
 _INFO = {
     "experiment_id": "1",

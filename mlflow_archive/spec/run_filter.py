@@ -1,4 +1,4 @@
-"""MLflow's filter language for runs, for archives: the same verdicts as a server gives, without MLflow.
+"""MLflow's filter language for runs, for records: the same verdicts as a server gives, without MLflow.
 
 filter     = comparison ("AND" comparison)*
 comparison = key operator value | key ("IS NULL" | "IS NOT NULL")
