@@ -22,7 +22,7 @@ _PAST = {"backup": "Backed up", "restore": "Restored", "copy": "Copied"}
 _WOULD = {"backup": "Would back up", "restore": "Would restore", "copy": "Would copy"}
 
 
-def show_report(report: Report, output: Output, *, losses_in: str, next_step: str = "") -> int:
+def show_report(report: Report, output: Output, *, losses_in: str, next_step: str = "", verbose: bool = False) -> int:
     """Print what a transfer did and return the exit code; losses are told even when nothing else is.
 
     Args:
@@ -30,24 +30,27 @@ def show_report(report: Report, output: Output, *, losses_in: str, next_step: st
         output: Where to.
         losses_in: Where the full list of losses is, as the end of a sentence.
         next_step: The command to run next, if there is one.
+        verbose: Name every object.
     """
-    output.result(report.to_json(), lambda: summary(report, losses_in=losses_in, next_step=next_step))
+    output.result(report.to_json(), lambda: summary(report, losses_in=losses_in, next_step=next_step, verbose=verbose))
     if report.losses and not output.tells_all:
         output.warn(f"{wording.count(len(report.losses), 'loss', 'losses')}; the full list is {losses_in}.")
     return int(report.exit_code)
 
 
-def summary(report: Report, *, losses_in: str, next_step: str = "") -> str:
+def summary(report: Report, *, losses_in: str, next_step: str = "", verbose: bool = False) -> str:
     """Return the summary of a transfer, several lines without a newline at the end.
 
     Args:
         report: What the transfer did.
         losses_in: Where the full list of losses is, as the end of a sentence.
         next_step: The command to run next, if there is one.
+        verbose: Name every object that is at the target now, with its id there.
     """
     words = _WOULD if report.dry_run else _PAST
     lines = [f"{words.get(report.verb, report.verb)} {report.source} -> {report.target}", ""]
     lines += [_counts(report)]
+    lines += _objects(report.ids) if verbose else []
     lines += _skipped(report.skipped)
     lines += losses(report.losses, losses_in)
     if report.notes:
@@ -80,6 +83,15 @@ def _counts(report: Report) -> str:
         return "  Nothing matched."
     done = "to do" if report.dry_run else "stored"
     return wording.table(rows, header=("", done, "skipped", "lost"), right=(1, 2, 3))
+
+
+def _objects(ids: Mapping[str, Mapping[str, str]]) -> list[str]:
+    rows = [
+        (kind.replace("_", " "), one_line(source), "->", one_line(target))
+        for kind, pairs in ids.items()
+        for source, target in pairs.items()
+    ]
+    return ["", wording.table(rows)] if rows else []
 
 
 def _skipped(skipped: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -89,3 +89,17 @@ def test_nothing_matched() -> None:
     report = Report(verb="copy", source="a", target="b", status="complete", counts={})
 
     assert "\n  Nothing matched.\n" in summary(report, losses_in="")
+
+
+def test_a_verbose_summary_names_every_object() -> None:
+    report = Report(
+        verb="restore",
+        source="/backup",
+        target="http://localhost:5000",
+        status="complete",
+        counts={"run": KindCount(stored=2, skipped=0, lost=0)},
+        ids={"experiment": {"1": "7"}, "logged_model": {"m-1": "m-2"}},
+    )
+
+    assert "  experiment    1    ->  7\n  logged model  m-1  ->  m-2\n" in summary(report, losses_in="", verbose=True)
+    assert "->  7" not in summary(report, losses_in="")

@@ -45,6 +45,8 @@ class SinkOptions:
         registry_metadata: Bring descriptions and tags of registered models and their versions along.
         source_tags: Prefix under which the source's information is written as tags; None writes none.
         keep_user: The source's user stays a run's user; otherwise it is who restores.
+        edit_mlmodels: Put new ids into MLmodel files; otherwise these files stay as they are.
+        await_versions_s: How many seconds a new model version gets to become ready; 0 does not ask.
         dry_run: Read the target, write nothing.
         activate: Restore webhooks and online scorers as active as they were, instead of switched off.
         source_uri: Where the objects come from, without credentials; written into provenance tags.
@@ -63,6 +65,8 @@ class SinkOptions:
     registry_metadata: bool = True
     source_tags: str | None = None
     keep_user: bool = True
+    edit_mlmodels: bool = True
+    await_versions_s: int = 0
     dry_run: bool = False
     activate: bool = False
     source_uri: str = ""

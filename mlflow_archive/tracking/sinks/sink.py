@@ -76,7 +76,7 @@ class MlflowSink:
             observer: Hears of the bytes that move, and of what a person should know.
         """
         watcher = observer or Silence()
-        self._uploader = Uploader(artifacts, IdMap(), watcher, parallelism)
+        self._uploader = Uploader(artifacts, IdMap(), watcher, parallelism, edit_mlmodels=options.edit_mlmodels)
         self._context = SinkContext(client, self._uploader, options, watcher, parallelism)
         experiments = Experiments(self._context)
         self._runs = Runs(self._context, experiments)

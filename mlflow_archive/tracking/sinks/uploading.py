@@ -32,11 +32,20 @@ class Uploaded:
 class Uploader:
     """Uploads files of all objects through one pool, so that few big runs and many small ones go equally fast."""
 
-    def __init__(self, artifacts: ArtifactAccess, ids: IdMap, observer: Observer, parallelism: int) -> None:
-        """Start the pool; `close` ends it."""
+    def __init__(
+        self,
+        artifacts: ArtifactAccess,
+        ids: IdMap,
+        observer: Observer,
+        parallelism: int,
+        *,
+        edit_mlmodels: bool = True,
+    ) -> None:
+        """Start the pool; `close` ends it. Without ``edit_mlmodels`` every file goes as it is."""
         self.ids = ids
         self._artifacts = artifacts
         self._observer = observer
+        self._edit_mlmodels = edit_mlmodels
         self._window = 2 * parallelism
         self._pool = ThreadPoolExecutor(parallelism, thread_name_prefix="upload")
 
@@ -77,7 +86,7 @@ class Uploader:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _send(self, blob: Blob, owner: ArtifactOwner, wait_for: Callable[[Blob], None]) -> int:
-        if is_mlmodel(blob.name) and (blob.size_bytes or 0) <= _MAX_MLMODEL_BYTES:
+        if self._edit_mlmodels and is_mlmodel(blob.name) and (blob.size_bytes or 0) <= _MAX_MLMODEL_BYTES:
             return self._send_mlmodel(blob, owner, wait_for)
         count = _Counter(self._observer)
         with blob.open() as chunks:

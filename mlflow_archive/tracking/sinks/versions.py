@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic, sleep
 from urllib.parse import quote
 
 from mlflow_archive.errors import ConflictError, MlflowArchiveError, NotFoundError
@@ -126,6 +127,7 @@ class Versions:
             return
         if provenance.GAP in place.tags:
             self._keep(made)
+        yield from self._await_ready(made)
         if version.current_stage and version.current_stage != "None":
             yield from self._stage(made, version.current_stage)
 
@@ -141,6 +143,27 @@ class Versions:
             yield from attempt(self._key, f"versions/{number}/tags/{name}", post)
         if version.current_stage:
             yield from self._stage(version.version, version.current_stage)
+
+    def _await_ready(self, number: int) -> Iterator[Loss]:
+        """Give a version the time that the operator has for it to become ready; yield a loss if it does not."""
+        seconds = self._context.options.await_versions_s
+        deadline = monotonic() + seconds
+        pause = 0.1
+        while seconds:
+            params: JSONObject = {"name": self._name, "version": str(number)}
+            path = "/api/2.0/mlflow/model-versions/get"
+            answer = self._context.client.call("GET", path, params=params, workspace=self._key.workspace)
+            entry = child(answer, "model_version")
+            status = text(entry, "status") or "READY"
+            if status == "READY":
+                return
+            if status != "PENDING_REGISTRATION" or monotonic() >= deadline:
+                said = text(entry, "status_message")
+                reason = f"Version {number} of {self._name!r} is {status}, not READY, at the target. {said}".rstrip()
+                yield self._key.lost("not_ready", reason, path=f"versions/{number}")
+                return
+            sleep(min(pause, max(0.0, deadline - monotonic())))
+            pause = min(2 * pause, 2.0)
 
     def _stage(self, number: int, stage: str) -> Iterator[Loss]:
         body: JSONObject = {"name": self._name, "version": str(number), "stage": stage}
