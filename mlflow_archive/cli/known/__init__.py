@@ -23,5 +23,41 @@ class Known(NamedTuple):
 
 #: In the order of the help text.
 KNOWN: dict[str, Known] = {
+    "export-all": Known("export_all", "Write everything a server has into an archive."),
+    "export-experiments": Known("export_experiments", "Write several or all experiments into an archive."),
     "export-experiment": Known("export_experiments", "Write an experiment into an archive."),
+    "export-run": Known("export_runs", "Write a run into an archive."),
+    "export-models": Known("export_models", "Write several or all registered models with their runs."),
+    "export-model": Known("export_models", "Write a registered model with its runs into an archive."),
+    "export-model-version": Known("export_models", "Write one version of a registered model with its run."),
+    "export-logged-models": Known("export_logged_models", "Write the logged models of experiments into an archive."),
+    "export-logged-model": Known("export_logged_models", "Write a logged model into an archive."),
+    "export-traces": Known("export_traces", "Write the traces of experiments into an archive."),
+    "export-trace": Known("export_traces", "Write a trace into an archive."),
+    "export-prompts": Known("export_prompts", "Write several or all prompts into an archive."),
+    "export-prompt": Known("export_prompts", "Write one version of a prompt into an archive."),
+    "export-evaluation-datasets": Known(
+        "export_evaluation_datasets", "Write several or all evaluation datasets into an archive."
+    ),
+    "export-evaluation-dataset": Known("export_evaluation_datasets", "Write an evaluation dataset into an archive."),
+    "get-model-signature": Known("signatures", "Print the signature of a model."),
+    "set-model-signature": Known("signatures", "Infer a signature from samples and write it into a model."),
+    "list-model-versions-without-signatures": Known("signatures", "List the versions that have no signature."),
+    "import-all": Known("import_all", "Bring everything in an archive to a server."),
+    "import-experiments": Known("import_experiments", "Bring all experiments in an archive to a server."),
+    "import-experiment": Known("import_experiments", "Bring an experiment to a server, under a name of your choice."),
+    "import-run": Known("import_experiments", "Bring a run into an experiment of your choice."),
+    "import-models": Known("import_models", "Bring registered models and experiments in an archive to a server."),
+    "import-model": Known("import_models", "Bring a registered model to a server, under a name of your choice."),
+    "import-model-version": Known("import_models", "Bring a model version to a server, as a model's next one."),
+    "import-logged-models": Known("import_logged_models", "Bring all logged models in an archive to a server."),
+    "import-logged-model": Known("import_logged_models", "Bring a logged model into an experiment of your choice."),
+    "import-traces": Known("import_traces", "Bring all traces in an archive to a server."),
+    "import-trace": Known("import_traces", "Bring a trace into an experiment of your choice."),
+    "import-prompts": Known("import_prompts", "Bring all prompts in an archive to a server."),
+    "import-prompt": Known("import_prompts", "Bring a prompt to a server."),
+    "import-evaluation-datasets": Known(
+        "import_evaluation_datasets", "Bring all evaluation datasets in an archive to a server."
+    ),
+    "import-evaluation-dataset": Known("import_evaluation_datasets", "Bring an evaluation dataset to a server."),
 }

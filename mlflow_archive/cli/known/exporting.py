@@ -13,13 +13,23 @@ from typing import Any, TypeVar
 import click
 
 from mlflow_archive.cli import options
+from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known.bools import boolean
+from mlflow_archive.cli.known.workspace import only_at_workspace
 from mlflow_archive.cli.output import Output
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: As many as `mlflow-archive backup` works on at a time.
 PARALLEL = 8
+#: The forms in which a workspace gives a notebook away.
+NOTEBOOK_FORMATS = ("SOURCE", "HTML", "JUPYTER", "DBC")
+#: What Ctrl-C leaves behind.
+INTERRUPTED = (
+    "What was written is kept but is no archive yet; the same command with --resume goes on with it. "
+    "Of a tarball nothing is kept."
+)
 
 _SHARED = (
     "output_dir",
@@ -48,12 +58,19 @@ class Export:
     storage_options: Mapping[str, Any]
     artifact_options: Mapping[str, Any]
     output: Output
+    notebook_formats: tuple[str, ...] = ()
+    export_permissions: bool = False
 
     def run(self, **wishes: Any) -> int:
         """Export what the wishes want (`mlflow_archive.operations.selecting.Wishes`); return the exit code."""
         from mlflow_archive import api
         from mlflow_archive.cli.summary import show_report
 
+        asked = {
+            "notebook_formats": ("--notebook-formats", self.notebook_formats),
+            "permissions": ("--export-permissions", self.export_permissions),
+        }
+        beyond = only_at_workspace(self.tracking_uri, self.output, asked)
         with self.output.watching() as observer:
             report = api.backup(
                 self.tracking_uri,
@@ -65,14 +82,30 @@ class Export:
                 storage_options=self.storage_options,
                 artifact_options=self.artifact_options,
                 observer=observer,
+                **beyond,
                 **wishes,
             )
         kept_in = "printed by --json" if self.dry_run else "in losses.jsonl of the archive"
         return show_report(report, self.output, losses_in=kept_in)
 
 
-def export_options() -> Callable[[F], F]:
-    """Add the options of every export; the command gets ``export``."""
+def export_command(name: str) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a function the command of this name."""
+    return click.command(name, cls=Command, short_help=KNOWN[name].help, interrupted=INTERRUPTED)
+
+
+def export_options(*, notebooks: bool = False, permissions: bool = False) -> Callable[[F], F]:
+    """Add the options of every export; the command gets ``export``.
+
+    Args:
+        notebooks: The command has ``--notebook-formats``: it exports runs.
+        permissions: The command has ``--export-permissions``: it exports experiments or registered models whole.
+    """
+    wanted = [
+        *([_notebook_formats_option] if notebooks else []),
+        *([_export_permissions_option] if permissions else []),
+    ]
+    names = (*_SHARED, *(["notebook_formats"] if notebooks else []), *(["export_permissions"] if permissions else []))
     return options.gather(
         options.together(
             click.option(
@@ -82,10 +115,11 @@ def export_options() -> Callable[[F], F]:
                 help="Where the archive goes: a new or empty folder, or the name of a tarball (.tar, .tar.gz, .tgz, "
                 ".tar.zst); a local path or a URL (s3://, abfs://, gs://, dbfs:/).",
             ),
+            *wanted,
             boolean(
                 "--use-threads",
                 default=None,
-                help=f"False works on one object at a time; True, or without the option, on {PARALLEL}.",
+                help=f"False works on one object at a time; True, and leaving the option out, on {PARALLEL}.",
             ),
             click.option(
                 "--parallel",
@@ -102,7 +136,7 @@ def export_options() -> Callable[[F], F]:
             options.artifact_option,
             options.output_option(progress=True),
         ),
-        _SHARED,
+        names,
         "export",
         _export,
     )
@@ -129,3 +163,27 @@ def parallelism(use_threads: bool | None, parallel: int | None) -> int:
             raise click.UsageError(f"--use-threads False and --parallel {parallel} contradict each other.")
         return 1
     return PARALLEL if parallel is None else parallel
+
+
+def _formats(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word.strip().upper() for word in value.split(",") if word.strip()))
+    for word in words:
+        if word not in NOTEBOOK_FORMATS:
+            known = ", ".join(NOTEBOOK_FORMATS)
+            raise click.BadParameter(f"{word!r} is no form of a notebook; there are {known}.", ctx, param)
+    return words
+
+
+_notebook_formats_option = click.option(
+    "--notebook-formats",
+    metavar="FORM[,FORM...]",
+    default="",
+    callback=_formats,
+    help="Of a Databricks workspace: store the notebook revision of each run with its files, in these forms: "
+    f"{', '.join(NOTEBOOK_FORMATS)}.",
+)
+
+_export_permissions_option = boolean(
+    "--export-permissions",
+    help="Of a Databricks workspace: store the permissions of experiments and registered models.",
+)
