@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from mlflow_archive.api.beyond import beyond_mlflow
 from mlflow_archive.api.checked import at_least_one, chosen
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     artifact_roots: Mapping[str, str] | None = None,
     storage_options: Mapping[str, object] | None = None,
     artifact_options: Mapping[str, object] | None = None,
+    notebook_formats: tuple[str, ...] = (),
+    permissions: bool = False,
     observer: Observer | None = None,
     **wishes: Unpack[Wishes],
 ) -> Report:
@@ -65,6 +68,9 @@ def backup(  # noqa: PLR0913 - the choices of a backup
             ``{"mlflow-artifacts:/": "s3://bucket/root"}``, to read them directly.
         storage_options: Passed to the storage backend of ``dest_url`` (endpoint, credentials ...).
         artifact_options: Passed to the storage backend of the server's artifacts.
+        notebook_formats: Of a Databricks workspace: in which forms the notebook revision of each run is stored with
+            its files, under ``notebooks/``: ``SOURCE``, ``HTML``, ``JUPYTER``, ``DBC``.
+        permissions: Of a Databricks workspace: store the direct permissions of experiments and registered models.
         observer: Told of everything that happens.
         **wishes: What of the server is wanted; nothing given is everything.
 
@@ -98,6 +104,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
             max_bytes_per_second=max_bytes_per_second,
         ),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
+        beyond=beyond_mlflow(notebook_formats, permissions=permissions),
         storage_options=storage_options,
         observer=observer,
     )
@@ -117,6 +124,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     artifact_roots: Mapping[str, str] | None = None,
     storage_options: Mapping[str, object] | None = None,
     artifact_options: Mapping[str, object] | None = None,
+    notebook_folder: str | None = None,
+    permissions: bool = False,
     observer: Observer | None = None,
     **wishes: Unpack[Bringing],
 ) -> Report:
@@ -137,6 +146,9 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         artifact_roots: Artifact URI prefix of the server -> where its files really are.
         storage_options: Passed to the storage backend of ``src_url``.
         artifact_options: Passed to the storage backend of the server's artifacts.
+        notebook_folder: At a Databricks workspace: import the notebooks that were stored in the form ``SOURCE`` into
+            this folder, e.g. ``/Users/me@example.com/restored``.
+        permissions: At a Databricks workspace: set the permissions that the archive has of what is made.
         observer: Told of everything that happens.
         **wishes: What of the archive is wanted; nothing given is everything. And how it is brought to the server:
             ``into_experiment``, ``replace``, ``source_tags`` and more (`mlflow_archive.operations.policies.Policies`).
@@ -171,6 +183,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             rename_models=rename_models,
             activate=activate,
             dry_run=dry_run,
+            notebook_folder=notebook_folder,
+            permissions=permissions,
         ),
         parallelism=at_least_one(parallelism),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
@@ -193,6 +207,9 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     source_artifact_roots: Mapping[str, str] | None = None,
     target_artifact_roots: Mapping[str, str] | None = None,
     artifact_options: Mapping[str, object] | None = None,
+    notebook_formats: tuple[str, ...] = (),
+    notebook_folder: str | None = None,
+    permissions: bool = False,
     observer: Observer | None = None,
     **wishes: Unpack[Bringing],
 ) -> Report:
@@ -224,9 +241,12 @@ def copy(  # noqa: PLR0913 - the choices of a copy
             rename_models=rename_models,
             activate=activate,
             dry_run=dry_run,
+            notebook_folder=notebook_folder,
+            permissions=permissions,
         ),
         parallelism=at_least_one(parallelism),
         source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
         target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
+        beyond=beyond_mlflow(notebook_formats, permissions=permissions),
         observer=observer,
     )

@@ -10,7 +10,15 @@ from mlflow_archive.archive.writer import ArchiveWriter
 from mlflow_archive.errors import UnavailableError
 from mlflow_archive.events import Observer, Silence
 from mlflow_archive.operations.closure import closed_under
-from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, ArtifactPlaces, new_store, server, server_source
+from mlflow_archive.operations.ends import (
+    AS_THE_SERVER_SAYS,
+    MLFLOW_ALONE,
+    ArtifactPlaces,
+    WorkspaceWishes,
+    new_store,
+    server,
+    server_source,
+)
 from mlflow_archive.operations.planning import PlanningSink
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
@@ -31,6 +39,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     dry_run: bool = False,
     packing: Packing | None = None,
     artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
+    beyond: WorkspaceWishes = MLFLOW_ALONE,
     storage_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
 ) -> Report:
@@ -43,7 +52,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
             )
         )
         client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=True))
-        source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism))
+        source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism, beyond=beyond))
         if dry_run:
             return plan(source, selection, parallelism=parallelism, target=public_url(dest_url), observer=observer)
         return archive(source, store, selection, parallelism=parallelism, resume=resume, observer=observer)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.renaming import Renaming
-from mlflow_archive.stream import Source
+from mlflow_archive.stream import Sink, Source
 
 if TYPE_CHECKING:
     from mlflow_archive.archive.reader import ArchiveReader
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mlflow_archive.storage.store import Store
     from mlflow_archive.tracking.client import ServerClient
     from mlflow_archive.tracking.sinks.options import SinkOptions
-    from mlflow_archive.tracking.sinks.sink import MlflowSink
-    from mlflow_archive.tracking.sources.source import MlflowSource
 
 Options = Mapping[str, object] | None
 
@@ -54,6 +52,8 @@ class ServerChoices:
         only_names: For a kind, the name that the one object of it takes at the target.
         source_tags: The prefix itself (`provenance.SOURCE_TAG_PREFIXES`).
         source_uri: Kept in the provenance tags of what is made.
+        notebook_folder: Folder of a Databricks workspace that exported notebooks are imported into.
+        permissions: Set the direct permissions that the archive knows of, at a Databricks workspace.
     """
 
     if_exists: Literal["skip", "update", "fail", "duplicate"] = "skip"
@@ -69,9 +69,27 @@ class ServerChoices:
     registry_metadata: bool = True
     source_tags: str | None = None
     keep_user: bool = True
+    edit_mlmodels: bool = True
+    await_versions_s: int = 0
     activate: bool = False
     dry_run: bool = False
     source_uri: str = ""
+    notebook_folder: str | None = None
+    permissions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceWishes:
+    """What is asked of a source beyond MLflow; only a Databricks workspace has it.
+
+    Attributes:
+        notebook_formats: In which forms the notebook revision of a run comes along: ``SOURCE``, ``HTML``,
+            ``JUPYTER``, ``DBC``.
+        permissions: Read the direct permissions of experiments and registered models.
+    """
+
+    notebook_formats: tuple[str, ...] = ()
+    permissions: bool = False
 
 
 #: Kinds whose objects at a target can be deleted to make room.
@@ -80,6 +98,8 @@ REPLACEABLE = frozenset({Kind.REGISTERED_MODEL, Kind.PROMPT, Kind.EVALUATION_DAT
 AS_THE_SERVER_SAYS = ArtifactPlaces()
 #: Leave alone what is there, switch nothing on.
 CAREFUL = ServerChoices()
+#: What every MLflow server has.
+MLFLOW_ALONE = WorkspaceWishes()
 
 
 @contextmanager
@@ -97,31 +117,51 @@ def connected(uri: str | None, *, parallelism: int, read_only: bool) -> ServerCl
 
 
 @contextmanager
-def server_source(client: ServerClient, artifacts: ArtifactPlaces, *, parallelism: int) -> Iterator[MlflowSource]:
-    """Read from a server that is connected; leaving the context ends the connection as well."""
+def server_source(
+    client: ServerClient, artifacts: ArtifactPlaces, *, parallelism: int, beyond: WorkspaceWishes = MLFLOW_ALONE
+) -> Iterator[Source]:
+    """Read from a server that is connected; leaving the context ends the connection as well.
+
+    Raises:
+        UsageError: The wishes beyond MLflow are for a Databricks workspace, and this is none.
+    """
     from mlflow_archive.tracking.artifacts import open_artifacts
+    from mlflow_archive.tracking.databricks.attaching import files_at, source_at
     from mlflow_archive.tracking.sources.source import MlflowSource
 
     with closing(
-        open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options)
+        files_at(client, open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options))
     ) as files:
-        yield MlflowSource(client, files, parallelism=parallelism)
+        plain = MlflowSource(client, files, parallelism=parallelism)
+        yield source_at(client, plain, notebook_formats=beyond.notebook_formats, permissions=beyond.permissions)
 
 
 @contextmanager
 def server_sink(
     client: ServerClient, artifacts: ArtifactPlaces, choices: ServerChoices, *, parallelism: int, observer: Observer
-) -> Iterator[MlflowSink]:
-    """Write to a server that is connected; leaving the context leaves the connection open."""
+) -> Iterator[Sink]:
+    """Write to a server that is connected; leaving the context leaves the connection open.
+
+    Raises:
+        UsageError: A choice is for a Databricks workspace, and this is none.
+    """
     from mlflow_archive.tracking.artifacts import open_artifacts
+    from mlflow_archive.tracking.databricks.attaching import files_at, sink_at
     from mlflow_archive.tracking.sinks.sink import MlflowSink
 
+    options = _sink_options(choices)
     with ExitStack() as stack:
-        files = stack.enter_context(
-            closing(open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options))
+        found = open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options)
+        files = stack.enter_context(closing(files_at(client, found)))
+        sink = MlflowSink(client, files, options, parallelism=parallelism, observer=observer)
+        stack.enter_context(closing(sink))
+        yield sink_at(
+            client,
+            sink,
+            notebook_folder=choices.notebook_folder,
+            permissions=choices.permissions,
+            dry_run=choices.dry_run,
         )
-        sink = MlflowSink(client, files, _sink_options(choices), parallelism=parallelism, observer=observer)
-        yield stack.enter_context(closing(sink))
 
 
 def _sink_options(choices: ServerChoices) -> SinkOptions:
@@ -141,6 +181,8 @@ def _sink_options(choices: ServerChoices) -> SinkOptions:
         registry_metadata=choices.registry_metadata,
         source_tags=choices.source_tags,
         keep_user=choices.keep_user,
+        edit_mlmodels=choices.edit_mlmodels,
+        await_versions_s=choices.await_versions_s,
         dry_run=choices.dry_run,
         activate=choices.activate,
         source_uri=choices.source_uri,

@@ -37,6 +37,9 @@ class Policies(TypedDict, total=False):
             ``mlflow_archive.source.*``, or in the layout of one of the prefixes of mlflow-export-import. An object
             that has such tags already keeps them: they tell its origin.
         keep_user: True keeps the source's user as the user of a run; False makes it who restores.
+        edit_mlmodels: False leaves MLmodel files as they are; otherwise ids in them become those at the target.
+        await_versions_s: How many seconds each new model version gets to become ready; one that is not is a loss.
+            0 does not ask, as versions of an open-source server are ready at once.
     """
 
     into_experiment: str | None
@@ -51,6 +54,8 @@ class Policies(TypedDict, total=False):
     registry_metadata: bool
     source_tags: SourceTags | None
     keep_user: bool
+    edit_mlmodels: bool
+    await_versions_s: int
 
 
 class Bringing(Wishes, Policies, total=False):
@@ -72,6 +77,8 @@ def make_choices(
     rename_models: Mapping[str, str] | Renaming | None = None,
     activate: bool = False,
     dry_run: bool = False,
+    notebook_folder: str | None = None,
+    permissions: bool = False,
 ) -> ServerChoices:
     """Return the choices for a person's wishes; see `Policies` and `mlflow_archive.api.restore` for the arguments.
 
@@ -97,6 +104,8 @@ def make_choices(
         source_tags=_prefix(cast("str | None", rest.pop("source_tags", None))),
         activate=activate,
         dry_run=dry_run,
+        notebook_folder=notebook_folder,
+        permissions=permissions,
         **rest,  # type: ignore[arg-type]
     )
 

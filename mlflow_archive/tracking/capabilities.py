@@ -62,4 +62,5 @@ def kinds_of(client: ServerClient) -> tuple[Kind, ...]:
             f"The server is MLflow {client.version}; servers from {OLDEST_SERVER} on are supported. "
             "Upgrade the server first."
         )
-    return tuple(kind for kind in KIND_ORDER if client.at_least(FIRST_VERSION[kind]))
+    only: frozenset[Kind] = getattr(client, "only_kinds", frozenset(KIND_ORDER))
+    return tuple(kind for kind in KIND_ORDER if kind in only and client.at_least(FIRST_VERSION[kind]))

@@ -30,8 +30,9 @@ def connect(
     """Connect to an MLflow server or to a SQLite store.
 
     Args:
-        uri: ``http(s)://...`` or ``sqlite:///...``. None is MLflow's own default: ``MLFLOW_TRACKING_URI``, else
-            ``mlflow.db`` in the current folder. A user and password in it are used, and never shown.
+        uri: ``http(s)://...``, ``sqlite:///...``, ``databricks`` or ``databricks://profile``. None is MLflow's own
+            default: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder. A user and password in it are
+            used, and never shown.
         parallelism: How many requests may be under way at once.
         read_only: True for a source: a SQLite store is copied first, and the copy is opened.
         work_directory: Where such a copy is kept while it is needed; by default the system's temporary folder.
@@ -58,6 +59,10 @@ def connect(
 
         path = _database_path(chosen)
         return EmbeddedClient(path, read_only=read_only, parallelism=parallelism, work_directory=work_directory)
+    if chosen.lower().startswith("databricks"):
+        from mlflow_archive.tracking.databricks.client import DatabricksClient
+
+        return DatabricksClient.of(chosen, parallelism=parallelism)
     raise _refusal(chosen)
 
 
@@ -100,10 +105,6 @@ def _refusal(uri: str) -> UsageError | UnsupportedError:
     if bare := _BARE_ADDRESS.fullmatch(uri):
         return UsageError(
             f"The address of {bare['host']} lacks http:// or https:// before it: write http://{bare['host']}."
-        )
-    if scheme.startswith("databricks") or uri.startswith("databricks"):
-        return UnsupportedError(
-            "Databricks is not supported yet: only MLflow servers of your own can be reached.", code="databricks"
         )
     database = scheme.partition("+")[0]
     if database in ("postgresql", "postgres", "mysql", "mssql", "oracle"):

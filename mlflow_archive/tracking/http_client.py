@@ -109,7 +109,7 @@ class HttpClient:
         """Open a streamed GET."""
         headers = {"Accept-Encoding": "identity", **workspace_header(workspace)}
         with self._transport.exchange(Request("GET", path, params, headers=headers, stream=True)) as response:
-            chunks = _chunks(response, path)
+            chunks = chunks_of(response, path)
             try:
                 yield chunks
             finally:
@@ -225,7 +225,7 @@ class _Measured:
             raise UsageError(f"The body was announced with {self._size_bytes} bytes and is not so long.", code="length")
 
 
-def _chunks(response: requests.Response, path: str) -> Generator[bytes, None, None]:
+def chunks_of(response: requests.Response, path: str) -> Generator[bytes, None, None]:
     """Yield the body in chunks and see to it that all of it came."""
     announced = response.headers.get("Content-Length", "")
     expected = int(announced) if announced.isdigit() and not response.headers.get("Content-Encoding") else None

@@ -16,8 +16,8 @@ from tests.tracking.fault_server import FaultServer
 @pytest.mark.parametrize(
     ("uri", "error", "sentence"),
     [
-        ("databricks", UnsupportedError, "Databricks"),
-        ("databricks://profile", UnsupportedError, "Databricks"),
+        ("databricks://scope:prefix", UsageError, "databricks://profile"),
+        ("databricks://profile/else/where", UsageError, "databricks://profile"),
         ("postgresql://user:pw@host/db", UnsupportedError, "start `mlflow server"),
         ("mysql+pymysql://user:pw@host/db", UnsupportedError, "start `mlflow server"),
         ("mssql+pyodbc://user:pw@host/db", UnsupportedError, "start `mlflow server"),
