@@ -15,6 +15,7 @@ from mlflow_archive.storage.store import Store
 from mlflow_archive.stream import Blob, ObjectKey
 
 ARTIFACTS = "artifacts"
+_NOTEBOOK_FORMATS = ("source", "html", "jupyter", "dbc")
 
 
 class Tree:
@@ -68,6 +69,18 @@ class Tree:
     def blobs_beside(self, key: ObjectKey, folder: str) -> Iterator[Blob | Loss]:
         """Yield the files of the folder ``artifacts`` beside a document; see `blobs`."""
         return self.blobs(key, below(folder, ARTIFACTS))
+
+    def notebooks_beside(self, key: ObjectKey, folder: str, role: str = ARTIFACTS) -> Iterator[Blob | Loss]:
+        """Yield ``notebook.<format>`` beside a document, named as later generations name it among the artifacts."""
+        for format in _NOTEBOOK_FORMATS:
+            path = below(folder, f"notebook.{format}")
+            try:
+                size_bytes = self.store.size_bytes(check_raw_key(path))
+            except MlflowArchiveError as error:
+                yield key.lost(error.code, str(error), path=path, retryable=error.retryable)
+                continue
+            if size_bytes is not None:
+                yield Blob(role, f"notebooks/notebook.{format}", size_bytes, self._opener(path))
 
     def note(self, sentence: str) -> None:
         """Keep a sentence for the end, once."""

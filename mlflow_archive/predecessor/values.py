@@ -61,9 +61,13 @@ def plain(value: JSONValue) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def without_derived(value: JSONObject, *also: str) -> JSONObject:
-    """Leave out what the predecessor derived (names that begin with ``_``: times for people) and the named fields."""
-    return {name: entry for name, entry in value.items() if not name.startswith("_") and name not in also}
+def without_empty(value: JSONObject, *also: str) -> JSONObject:
+    """Leave out nulls, the named fields, and what the predecessor derived (``_creation_time``: times for people)."""
+    return {
+        name: entry
+        for name, entry in value.items()
+        if entry is not None and not name.startswith("_") and name not in also
+    }
 
 
 def first(values: Iterable[str]) -> str:

@@ -1,0 +1,54 @@
+"""Experiments: their documents, and stand-ins for those of which only runs are in the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from mlflow_archive.predecessor.layout import Experiment
+from mlflow_archive.predecessor.tree import Tree
+from mlflow_archive.predecessor.values import member, tags, text, without_empty
+from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.records.experiment import ExperimentRecord
+from mlflow_archive.stream import Content, Item, ObjectKey
+
+
+def read(tree: Tree, experiments: Iterable[Experiment]) -> Iterator[Item | Loss]:
+    """List the experiments, which the layout has chosen."""
+    for experiment in experiments:
+        key = ObjectKey(Kind.EXPERIMENT, experiment.id, name=experiment.name or stand_in_name(experiment.id))
+        yield Item(key, partial(_load, tree, experiment))
+
+
+def stand_in_name(experiment_id: str) -> str:
+    """Return what an experiment is called of which an archive has runs, and not even the name."""
+    return f"Runs of the experiment {experiment_id}" if experiment_id else "Runs of an unknown experiment"
+
+
+def _load(tree: Tree, experiment: Experiment) -> Content:
+    if not experiment.places:
+        return Content(_stand_in(tree, experiment))
+    place = experiment.places[0]
+    payload = tree.document(place.path).payload
+    about = member(payload, "experiment")
+    if payload.get("permissions"):
+        tree.note("The archive has permissions of experiments, which are not read.")
+    value: JSONObject = {
+        **without_empty(about, "tags"),
+        "experiment_id": experiment.id,
+        "artifact_location": text(about.get("artifact_location")),
+        "lifecycle_stage": text(about.get("lifecycle_stage")) or "active",
+        "tags": {**tags(about.get("tags"))},
+    }
+    return Content(ExperimentRecord.from_json(value, place.path))
+
+
+def _stand_in(tree: Tree, experiment: Experiment) -> ExperimentRecord:
+    name = experiment.name or stand_in_name(experiment.id)
+    tree.note(
+        f"The archive has no document of the experiment {experiment.id!r}, only what belongs to it; "
+        f"it is called {name!r} here, without its tags."
+    )
+    return ExperimentRecord(experiment_id=experiment.id, name=name, artifact_location="", lifecycle_stage="active")

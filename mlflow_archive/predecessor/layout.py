@@ -1,0 +1,237 @@
+"""The walk: from the lists of an archive to the places of its objects, each object once.
+
+An experiment's document lists its runs, and in the last generation its logged models and traces. Exports of models keep
+a second copy of each version's run and logged model beside the model; where an experiment has them they are the
+same, and passed over. What is only there comes with the experiment that it says it belongs to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlflow_archive.errors import MlflowArchiveError
+from mlflow_archive.predecessor import detecting
+from mlflow_archive.predecessor.detecting import Finding, Survey
+from mlflow_archive.predecessor.documents import Document
+from mlflow_archive.predecessor.places import Place, below
+from mlflow_archive.predecessor.strays import Strays, candidates, settle
+from mlflow_archive.predecessor.tree import Tree
+from mlflow_archive.predecessor.values import member, objects, text, texts
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import ObjectKey
+
+#: The folder of a kind in an experiment's folder, which is also its list's name, and the name of its documents.
+_HOMES = {
+    Kind.RUN: ("runs", detecting.RUN),
+    Kind.LOGGED_MODEL: ("logged_models", detecting.LOGGED_MODEL),
+    Kind.TRACE: ("traces", detecting.TRACE),
+}
+_NOT_EXPORTED = "The export could not read it, as the archive's own account says."
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment of the archive.
+
+    Attributes:
+        id: Its id.
+        name: Its name; empty if nothing in the archive tells it.
+        places: Its documents: several if the archive holds it more than once, none if only its runs are there.
+        stage: Its life-cycle stage.
+    """
+
+    id: str
+    name: str
+    places: tuple[Place, ...] = ()
+    stage: str = "active"
+
+
+class Layout:
+    """What is where in one archive. Safe to use from several threads.
+
+    Keeps the ids of experiments and of what stands outside of them, no objects.
+    """
+
+    def __init__(self, tree: Tree, survey: Survey) -> None:
+        """Walk nothing yet."""
+        self._tree = tree
+        self.survey = survey
+        self._lock = threading.Lock()
+        self._walked: _Walked | None = None
+
+    def experiments(self, selection: Selection) -> tuple[Experiment, ...]:
+        """Return the wanted experiments, those of strays at the end."""
+        return tuple(
+            found
+            for found in self._walk().experiments
+            if selection.wants_experiment(found.id, found.name) and selection.wants_life_cycle(found.stage)
+        )
+
+    def lost_experiments(self) -> tuple[Loss, ...]:
+        """Return a loss for each list and for each listed experiment whose document cannot be read."""
+        return self._walk().losses
+
+    def has_run(self, run_id: str) -> bool:
+        """Tell of a run that a model version names whether the archive has it."""
+        walked = self._walk()
+        return run_id in walked.listed or any(run_id in homes for homes in walked.strays.homes[Kind.RUN].values())
+
+    def below(self, kind: Kind, experiment: Experiment) -> Iterator[Place | Loss]:
+        """Yield the objects of a kind in an experiment: what its documents list, then the strays.
+
+        Raises:
+            MlflowArchiveError: A document of the experiment cannot be read.
+        """
+        strays = self._walk().strays
+        seen: dict[str, Loss | None] = {}
+        for place in experiment.places:
+            yield from self._listed(kind, experiment.id, place, strays, seen)
+        for id, stray in strays.of(kind, experiment.id).items():
+            if seen.get(id, _NEVER) is not None:
+                seen[id] = None
+                yield stray
+        yield from (loss for loss in seen.values() if loss is not None)
+
+    def at_root(self, kind: Kind) -> Iterator[Place | Loss]:
+        """Yield the objects of a kind that belong to no experiment."""
+        if kind is Kind.REGISTERED_MODEL:
+            yield from self._models()
+        folders = {Kind.PROMPT: self.survey.prompts, Kind.EVALUATION_DATASET: self.survey.datasets}.get(kind, ())
+        name = detecting.PROMPT if kind is Kind.PROMPT else detecting.DATASET
+        for folder in folders:
+            if self._tree.has(below(folder, name)):
+                yield Place("", folder, name)
+            for found in self._tree.folders_with(folder, name):
+                yield Place(found, below(folder, found), name)
+
+    def _walk(self) -> _Walked:
+        with self._lock:
+            if self._walked is None:
+                self._walked = self._find()
+            return self._walked
+
+    def _find(self) -> _Walked:
+        models = [place for place in self._models() if isinstance(place, Place)]
+        strays = candidates(self._tree, self.survey, models)
+        found: dict[str, Experiment] = {}
+        losses: dict[str, Loss] = {}
+        listed: dict[Kind, set[str]] = {kind: set() for kind in _HOMES}
+        for place in self._experiment_places(losses):
+            try:
+                document = self._tree.document(place.path)
+            except MlflowArchiveError as error:
+                key = ObjectKey(Kind.EXPERIMENT, place.id)
+                losses.setdefault(place.id, key.lost(error.code, str(error), retryable=error.retryable))
+                continue
+            about = member(document.payload, "experiment")
+            id = text(about.get("experiment_id")) or place.id
+            before = found[id].places if id in found else ()
+            found[id] = Experiment(id, text(about.get("name")), (*before, place), text(about.get("lifecycle_stage")))
+            for kind, ids in listed.items():
+                ids.update(strays.folders[kind].keys() & set(_ids_in(kind, document)))
+        settle(strays, self._tree, self.survey, listed)
+        for id, name in strays.experiments.items():
+            found.setdefault(id, Experiment(id, name))
+        lost = tuple(loss for id, loss in losses.items() if id not in found)
+        return _Walked(tuple(found.values()), lost, strays, frozenset(listed[Kind.RUN]))
+
+    def _experiment_places(self, losses: dict[str, Loss]) -> Iterator[Place]:
+        seen: set[str] = set()
+        for listing in self.survey.experiment_lists:
+            for id in self._named(listing, losses) or self._tree.folders_with(listing.folder, detecting.EXPERIMENT):
+                folder = below(listing.folder, id)
+                if folder not in seen:
+                    seen.add(folder)
+                    yield Place(id, folder, self._document_of(folder))
+        for single in self.survey.experiments:
+            yield Place("", single.folder, single.name)
+
+    def _document_of(self, folder: str) -> str:
+        """Return the name of an experiment's document: before the third generation it was the manifest."""
+        new, old = (self._tree.has(below(folder, name)) for name in (detecting.EXPERIMENT, detecting.MANIFEST))
+        return detecting.MANIFEST if old and not new else detecting.EXPERIMENT
+
+    def _named(self, listing: Finding, losses: dict[str, Loss]) -> list[str]:
+        """Return the ids that a list of experiments names; a list may name one several times."""
+        try:
+            payload = self._tree.document(listing.path).payload
+        except MlflowArchiveError as error:
+            losses[""] = ObjectKey(Kind.EXPERIMENT, "").lost(error.code, str(error), retryable=error.retryable)
+            return []
+        return texts([entry.get("id") for entry in objects(payload.get("experiments"))])
+
+    def _listed(
+        self, kind: Kind, experiment_id: str, place: Place, strays: Strays, seen: dict[str, Loss | None]
+    ) -> Iterator[Place]:
+        """Yield what a document of an experiment lists and has; of the rest, ``seen`` gets the losses."""
+        home, name = _HOMES[kind]
+        document = self._tree.document(place.path)
+        for id in _ids_in(kind, document):
+            if seen.get(id, _NEVER) is None:
+                continue
+            stray = strays.folders[kind].get(id)
+            # Before the last generation runs stood beside the experiment's document.
+            folders = [below(place.folder, f"{home}/{id}"), below(place.folder, id), *([stray] if stray else ())]
+            stands = next((folder for folder in folders if self._tree.has(below(folder, name))), None)
+            if stands is not None:
+                seen[id] = None
+                yield Place(id, stands, name, experiment_id)
+            else:
+                reason = f"The archive lists this {str(kind).replace('_', ' ')}, and its document is not there."
+                seen[id] = ObjectKey(kind, id, experiment_id).lost("not_found", reason)
+        for id in _failed(kind, document):
+            seen.setdefault(id, ObjectKey(kind, id, experiment_id).lost("not_exported", _NOT_EXPORTED))
+
+    def _models(self) -> Iterator[Place | Loss]:
+        seen: set[str] = set()
+        for listing in self.survey.model_lists:
+            try:
+                document = self._tree.document(listing.path)
+            except MlflowArchiveError as error:
+                yield ObjectKey(Kind.REGISTERED_MODEL, "").lost(error.code, str(error), retryable=error.retryable)
+                continue
+            payload = document.payload
+            for name in texts(payload.get("models")) or texts(payload.get("ok_models")):
+                if name not in seen:
+                    seen.add(name)
+                    yield Place(name, below(listing.folder, name), detecting.MODEL)
+            for name in texts(document.info.get("failed_models") or payload.get("failed_models")):
+                if name not in seen:
+                    seen.add(name)
+                    yield ObjectKey(Kind.REGISTERED_MODEL, name).lost("not_exported", _NOT_EXPORTED)
+        for single in self.survey.models:
+            yield Place("", single.folder, single.name)
+        if self.survey.version is not None and not self.survey.models:
+            yield Place("", self.survey.version, detecting.MODEL)
+
+
+#: Stands for an object that was not met yet; None is one whose place is known.
+_NEVER = Loss(kind=Kind.RUN, id="", code="never", reason="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    experiments: tuple[Experiment, ...]
+    losses: tuple[Loss, ...]
+    strays: Strays
+    listed: frozenset[str]
+    """Runs that both versions and experiments name."""
+
+
+def _ids_in(kind: Kind, document: Document) -> list[str]:
+    """Return the ids that an experiment's document lists, each once; lists had other places in older generations."""
+    listed = document.payload.get(_HOMES[kind][0])
+    if kind is Kind.RUN and listed is None:
+        listed = document.info.get("ok_runs") if "ok_runs" in document.info else document.payload.get("run_ids")
+    return texts(listed)
+
+
+def _failed(kind: Kind, document: Document) -> list[str]:
+    """Return the ids that the export could not read, where its account names them."""
+    if kind is Kind.RUN:
+        return texts(document.info.get("failed_runs") or document.payload.get("failed_run_ids"))
+    return texts(document.info.get(f"failed_{_HOMES[kind][0]}"))
