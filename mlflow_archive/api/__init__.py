@@ -20,5 +20,25 @@ from __future__ import annotations
 from mlflow_archive.api.keeping import demo, doctor, repack
 from mlflow_archive.api.looking import diff, ls, open, show, verify  # noqa: A004
 from mlflow_archive.api.moving import backup, copy, restore
+from mlflow_archive.api.signatures import (
+    get_model_signature,
+    model_versions_without_signatures,
+    set_model_signature,
+)
 
-__all__ = ["backup", "copy", "demo", "diff", "doctor", "ls", "open", "repack", "restore", "show", "verify"]
+__all__ = [
+    "backup",
+    "copy",
+    "demo",
+    "diff",
+    "doctor",
+    "get_model_signature",
+    "ls",
+    "model_versions_without_signatures",
+    "open",
+    "repack",
+    "restore",
+    "set_model_signature",
+    "show",
+    "verify",
+]
