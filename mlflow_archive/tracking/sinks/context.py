@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar, cast
 
 from mlflow_archive.errors import FORBIDDEN, ConflictError, MlflowArchiveError, NotAuthorisedError, UnavailableError
-from mlflow_archive.events import Observer
+from mlflow_archive.events import Note, Observer
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
@@ -15,6 +15,7 @@ from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.idmap import IdMap
 from mlflow_archive.tracking.sinks.agenda import Agenda
 from mlflow_archive.tracking.sinks.options import IfExists, SinkOptions
+from mlflow_archive.tracking.sinks.origins import SourceTags
 from mlflow_archive.tracking.sinks.uploading import Uploader
 
 _T = TypeVar("_T")
@@ -36,11 +37,24 @@ class SinkContext:
         self.observer = observer
         self.ids: IdMap = uploader.ids
         self.agenda = Agenda(parallelism)
+        self.source_tags = SourceTags(options.source_tags, self.note)
+        self._notes: set[str] = set()
 
     @property
     def if_exists(self) -> IfExists:
         """The operator's wish for objects that are there already."""
         return self.options.if_exists
+
+    @property
+    def is_databricks(self) -> bool:
+        """Tell whether the target is a Databricks workspace, which sets some tags itself."""
+        return self.client.version == "databricks"
+
+    def note(self, sentence: str) -> None:
+        """Tell a person something that is no loss, once."""
+        if sentence not in self._notes:
+            self._notes.add(sentence)
+            self.observer.notify(Note(sentence))
 
     def post(self, path: str, body: JSONObject, *, workspace: str | None = None) -> JSONObject:
         """Send a POST that may be repeated without harm, to API 2.0 unless the path is whole."""
@@ -175,8 +189,10 @@ def tag_map(entries: Iterable[Mapping[str, object]]) -> dict[str, str]:
 
 
 def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return an object's tags without those of an earlier restore."""
-    return {key: value for key, value in tags.items() if not provenance.is_provenance(key)}
+    """Return an object's tags without those of an earlier restore; what they tell of its origin stays."""
+    return {
+        key: value for key, value in tags.items() if not provenance.is_provenance(key) or provenance.is_source_tag(key)
+    }
 
 
 def _whole(path: str) -> str:

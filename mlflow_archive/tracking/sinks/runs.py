@@ -24,7 +24,6 @@ from mlflow_archive.tracking.sinks.context import (
     child,
     is_open,
     is_refusal,
-    own_tags,
     rows,
     tag_list,
     tag_map,
@@ -33,6 +32,7 @@ from mlflow_archive.tracking.sinks.context import (
 from mlflow_archive.tracking.sinks.experiments import Experiments, TargetExperiment
 from mlflow_archive.tracking.sinks.known import KnownObjects
 from mlflow_archive.tracking.sinks.options import IfExists
+from mlflow_archive.tracking.sinks.run_tags import run_tags, run_user
 
 #: Values up to here were never shortened by any server; longer ones are read back.
 _SAFE_CHARS = 5000
@@ -158,7 +158,7 @@ class Runs:
         self, key: ObjectKey, record: RunRecord, target: TargetExperiment
     ) -> tuple[ArtifactOwner, frozenset[str]]:
         """Create the run; return it and the tags it was created with."""
-        plain = {name: value for name, value in own_tags(record.tags).items() if not _refers(name)}
+        plain = {name: value for name, value in run_tags(self._context, record).items() if not _refers(name)}
         first = dict(list(plain.items())[:_TAGS_AT_CREATION])
         try:
             return self._send(key, record, target, first), frozenset(first)
@@ -174,7 +174,11 @@ class Runs:
         if info.run_name:
             tags.pop("mlflow.runName", None)
         body: JSONObject = {"experiment_id": target.id, "tags": list(tag_list(tags))}
-        for name, value in (("start_time", info.start_time), ("user_id", info.user_id), ("run_name", info.run_name)):
+        for name, value in (
+            ("start_time", info.start_time),
+            ("user_id", run_user(self._context, record)),
+            ("run_name", info.run_name),
+        ):
             if value:
                 body[name] = value
 
@@ -218,7 +222,7 @@ class Runs:
         self, record: RunRecord, logger: BatchLogger, state: _Open, sent: frozenset[str] = frozenset()
     ) -> None:
         ids = self._context.ids
-        for name, value in own_tags(record.tags).items():
+        for name, value in run_tags(self._context, record).items():
             if name in RUN_POINTERS:
                 pointed = ids.get(Kind.RUN, value)
                 if pointed is None:
@@ -235,7 +239,11 @@ class Runs:
 
     def _shortened(self, record: RunRecord, owner: ArtifactOwner) -> Iterator[Loss]:
         long = {("params", k): v for k, v in record.params.items() if len(v) > _SAFE_CHARS}
-        long |= {("tags", k): v for k, v in own_tags(record.tags).items() if len(v) > _SAFE_CHARS and not _refers(k)}
+        long |= {
+            ("tags", k): v
+            for k, v in run_tags(self._context, record).items()
+            if len(v) > _SAFE_CHARS and not _refers(k)
+        }
         if not long:
             return
         key = ObjectKey(Kind.RUN, record.info.run_id, record.info.experiment_id, owner.workspace)
