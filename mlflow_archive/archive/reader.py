@@ -82,6 +82,11 @@ class ArchiveReader:
         """Say where the archive is, and of which MLflow version its objects are."""
         return SourceInfo(type="archive", uri=self._store.url, mlflow_version=self.manifest.source.mlflow_version)
 
+    @property
+    def origin(self) -> SourceInfo:
+        """Where the backup was taken, without credentials."""
+        return self.manifest.source
+
     def kinds(self) -> tuple[Kind, ...]:
         """Return the kinds of which the archive has objects."""
         counts = self.manifest.counts

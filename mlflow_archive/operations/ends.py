@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import NotAnArchiveError, UsageError
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.renaming import Renaming
 from mlflow_archive.stream import Sink, Source
@@ -20,6 +20,7 @@ from mlflow_archive.stream import Sink, Source
 if TYPE_CHECKING:
     from mlflow_archive.archive.reader import ArchiveReader
     from mlflow_archive.events import Observer
+    from mlflow_archive.predecessor.source import PredecessorSource
     from mlflow_archive.storage.containers import Packing
     from mlflow_archive.storage.store import Store
     from mlflow_archive.tracking.client import ServerClient
@@ -269,6 +270,58 @@ def archive_source(url: str, *, storage_options: Options) -> Iterator[ArchiveRea
 
 
 @contextmanager
+def stored_source(url: str, *, storage_options: Options) -> Iterator[ArchiveReader | PredecessorSource]:
+    """Open an archive of ours or of mlflow-export-import; leaving the context closes it and its store.
+
+    What has the marker is ours; what has one of the predecessor's lists or documents is the predecessor's.
+
+    Raises:
+        NotAnArchiveError: It is neither, or a backup that was interrupted.
+        IntegrityError: It is ours and damaged.
+    """
+    with ExitStack() as stack:
+        source: ArchiveReader | PredecessorSource
+        try:
+            source = stack.enter_context(archive_source(url, storage_options=storage_options))
+        except NotAnArchiveError as error:
+            # Any finer code is of an archive of ours that is not whole.
+            found = predecessor_at(url, storage_options=storage_options) if error.code == type(error).code else None
+            if found is None:
+                raise
+            source = stack.enter_context(closing(found))
+        yield source
+
+
+def predecessor_at(url: str, *, storage_options: Options) -> PredecessorSource | None:
+    """Open an archive of mlflow-export-import; None if there is none, which says nothing of other archives.
+
+    Closing it closes its store.
+
+    Raises:
+        UsageError: The URL has no meaning.
+        UnavailableError: The place does not answer.
+        NotAuthorisedError: It refuses to be read.
+    """
+    from mlflow_archive.spec.layout import MARKER
+    from mlflow_archive.storage.containers import TARBALL_ENDINGS, open_foreign
+
+    if url.rstrip("/").lower().endswith(tuple(TARBALL_ENDINGS)):
+        return None
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(closing(open_foreign(url, storage_options=storage_options)))
+            if store.size_bytes(MARKER) is not None:
+                return None
+            from mlflow_archive.predecessor.source import PredecessorSource
+
+            found = PredecessorSource.open(store)
+        except NotAnArchiveError:
+            return None
+        stack.pop_all()
+        return found
+
+
+@contextmanager
 def any_source(url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage_options: Options) -> Iterator[Source]:
     """Open an archive or a server, whatever the URL is of (`is_server`)."""
     with ExitStack() as stack:
@@ -276,7 +329,7 @@ def any_source(url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage
             client = stack.enter_context(server(url, parallelism=parallelism, read_only=True))
             yield stack.enter_context(server_source(client, artifacts, parallelism=parallelism))
         else:
-            yield stack.enter_context(archive_source(url, storage_options=storage_options))
+            yield stack.enter_context(stored_source(url, storage_options=storage_options))
 
 
 def is_server(url: str) -> bool:

@@ -13,9 +13,9 @@ from mlflow_archive.operations.ends import (
     CAREFUL,
     ArtifactPlaces,
     ServerChoices,
-    archive_source,
     server,
     server_sink,
+    stored_source,
 )
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
@@ -38,13 +38,13 @@ def restore(
     """Bring what the selection wants of an archive to a server; see `mlflow_archive.api.restore`."""
     with ExitStack() as stack:
         # The archive first: what is not one must not cost a connection.
-        source = stack.enter_context(archive_source(src_url, storage_options=storage_options))
+        source = stack.enter_context(stored_source(src_url, storage_options=storage_options))
         client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=choices.dry_run))
         return bring(
             source,
             client,
             selection,
-            choices=replace(choices, source_uri=source.manifest.source.uri),
+            choices=replace(choices, source_uri=source.origin.uri),
             verb="restore",
             parallelism=parallelism,
             artifacts=artifacts,

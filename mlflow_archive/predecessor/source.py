@@ -48,7 +48,7 @@ class PredecessorSource:
 
     @classmethod
     def open(cls, store: Store) -> PredecessorSource:
-        """Look for the archive's lists; the store stays open, and belongs to the caller.
+        """Look for the archive's lists; the store is closed with the source.
 
         Raises:
             NotAnArchiveError: There are none.
@@ -96,7 +96,8 @@ class PredecessorSource:
         return (*self._tree.notes, *_ALWAYS)
 
     def close(self) -> None:
-        """Do nothing: the store belongs to who opened it."""
+        """Close the store."""
+        self._tree.store.close()
 
     def _all(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
         if kind is Kind.EXPERIMENT:

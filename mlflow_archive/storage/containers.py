@@ -22,6 +22,7 @@ from mlflow_archive.storage.packed.tarball_reader import TarballReader
 from mlflow_archive.storage.packed.tarball_store import TarballStore
 from mlflow_archive.storage.packed.volumes_reader import VolumesReader
 from mlflow_archive.storage.packed.volumes_store import VolumesStore
+from mlflow_archive.storage.packed.zip_reader import ZipReader
 from mlflow_archive.storage.store import Store
 from mlflow_archive.storage.throttled import Allowance, ThrottledStore
 
@@ -119,6 +120,23 @@ def open_container(url: str, *, storage_options: Mapping[str, object] | None = N
     if store.size_bytes(MANIFEST) is not None or store.size_bytes(MARKER) is not None:
         return store
     return _open_object(url, storage_options) or store
+
+
+def open_foreign(url: str, *, storage_options: Mapping[str, object] | None = None) -> Store:
+    """Return a store of files that another tool named as it liked: a folder, or a ``.zip`` of one; it is only read.
+
+    Raises:
+        UsageError: The URL has no meaning.
+        UnsupportedError: The package for the protocol is not installed.
+        NotAnArchiveError: What has the name of a zip is none.
+    """
+    if not (url.rstrip("/").lower().endswith(".zip") and _has_name(url)):
+        return open_store(url, storage_options=storage_options, raw_keys=True)
+    folder, name = _divided(url)
+    outer = open_store(folder, storage_options=storage_options)
+    if outer.size_bytes(name) is None:
+        return open_store(url, storage_options=storage_options, raw_keys=True)
+    return ZipReader.open(outer, name, url=public_url(url))
 
 
 def _begun(url: str, packing: Packing, storage_options: Mapping[str, object] | None, *, upload_bytes: int) -> Store:
