@@ -31,7 +31,8 @@ INTERRUPTED = "What is at the target stays; the same command again finds it ther
 _SHARED = (
     "input_dir",
     "tracking_uri",
-    "parallelism",
+    "use_threads",
+    "parallel",
     "dry_run",
     "artifact_roots",
     "storage_options",
