@@ -1,0 +1,1 @@
+"""Archives made by mlflow-export-import, read and restored."""
