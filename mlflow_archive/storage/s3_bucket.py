@@ -1,7 +1,8 @@
 """Requests to one S3 bucket: through s3fs for its credentials, options and connections, but none of its files.
 
 Every request has a connect and a read time-out and is repeated by botocore on 429, 5xx and broken connections; what
-breaks while an answer's body is read is repeated here.
+breaks while an answer's body is read is repeated here. A service that has answered once is waited for when it is gone
+for a while: a tarball of hours must not end with a minute of its network.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -28,6 +30,12 @@ T = TypeVar("T")
 _ATTEMPTS = 4
 #: What a broken body raises; refusals come before it and are no such errors.
 _BROKEN = (aiohttp.ClientError, BotoCoreError, OSError, asyncio.TimeoutError)
+
+#: How long a service that has answered before is waited for, in seconds, and the pauses between attempts.
+PATIENCE_SECONDS = 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+#: What a service says that has no time or is out of order.
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,6 +75,7 @@ class S3Bucket:
         #: Cloudflare's R2 wants all parts of one size.
         self.equal_parts = bool(fs.fixed_upload_size)
         self._has_conditions = True
+        self._has_answered = False
         self._client: Any = None
 
     def submit(self, request: Coroutine[Any, Any, T]) -> Future[T]:
@@ -110,8 +119,26 @@ class S3Bucket:
     async def request(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Do one request."""
         await self.client()
-        answer: dict[str, Any] = await self._fs._call_s3(method, Bucket=self.name, **parameters)
-        return answer
+        answer: dict[str, Any]
+        end, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
+        while True:
+            try:
+                answer = await self._fs._call_s3(method, Bucket=self.name, **parameters)
+            except (OSError, BotoCoreError) as error:
+                if not self._is_passing(error) or time.monotonic() + pause > end:
+                    raise
+            else:
+                self._has_answered = True
+                return answer
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _is_passing(self, error: Exception) -> bool:
+        """Tell whether a service that was there is out of reach or out of order. A wrong address never was there."""
+        fault = vendor_fault(error)
+        if fault is None or not self._has_answered:
+            return False
+        return fault.meaning is Meaning.UNAVAILABLE and (fault.status is None or fault.status in _BUSY)
 
     async def client(self) -> Any:
         """Return botocore's client for the bucket."""

@@ -8,6 +8,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from mlflow_archive.errors import (
     IntegrityError,
@@ -17,7 +18,7 @@ from mlflow_archive.errors import (
     UnsupportedError,
     UsageError,
 )
-from mlflow_archive.storage import s3_store, s3_upload
+from mlflow_archive.storage import s3_bucket, s3_store, s3_upload
 from mlflow_archive.storage.opening import open_store
 from mlflow_archive.storage.s3_store import S3Store
 from mlflow_archive.tracking.artifact_contract import ArtifactFile
@@ -167,6 +168,55 @@ def test_a_reader_that_stops_leaves_no_request_under_way(store):
     next(chunks)
     chunks.close()
     assert store.size_bytes("key") == 20 * MIB
+
+
+# A service that goes away
+
+
+@pytest.fixture
+def outage(store, monkeypatch):
+    """The service, out of reach for the first so many requests; gives what was asked."""
+    asked = []
+
+    def begin(requests):
+        real = store._bucket._fs._call_s3
+
+        async def call(method, **parameters):
+            asked.append(method)
+            if len(asked) <= requests:
+                raise EndpointConnectionError(endpoint_url="http://service")
+            return await real(method, **parameters)
+
+        monkeypatch.setattr(store._bucket._fs, "_call_s3", call)
+        return asked
+
+    monkeypatch.setattr(s3_bucket, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(s3_bucket, "PATIENCE_SECONDS", 0.3)
+    return begin
+
+
+def test_a_service_that_was_there_is_waited_for(store, outage):
+    write(store, "first", b"1")
+    outage(4)
+    write(store, "key", bytes(11 * MIB))
+    outage(4)
+    assert store.read_all("first", limit_bytes=10) == b"1"
+    assert store.size_bytes("key") == 11 * MIB
+
+
+def test_it_is_not_waited_for_without_end(store, outage):
+    write(store, "first", b"1")
+    asked = outage(1000)
+    with pytest.raises(UnavailableError, match="check the endpoint"):
+        store.size_bytes("first")
+    assert 3 < len(asked) < 8
+
+
+def test_an_address_that_never_answered_is_not_waited_for(store, outage):
+    asked = outage(1000)
+    with pytest.raises(UnavailableError, match="check the endpoint"):
+        store.size_bytes("first")
+    assert len(asked) == 1
 
 
 # Uploads
