@@ -7,10 +7,9 @@ from typing import cast
 
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
-from mlflow_archive.spec.records.base import Record
 from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.spec.records.run import RunRecord
-from mlflow_archive.stream import Account, Content, Item, ObjectKey, Outcome, Scope, Sink
+from mlflow_archive.stream import Account, Content, Item, Outcome, Scope, Sink, Status
 from mlflow_archive.tracking.databricks.client import DatabricksClient
 from mlflow_archive.tracking.sinks.context import unsupported
 
@@ -52,7 +51,11 @@ class WorkspaceSink:
             return unsupported(item, f"A Databricks workspace takes no {what} over MLflow's API.")
         if item.key.workspace is not None:
             return unsupported(item, "A Databricks workspace has no MLflow workspaces within it.")
-        return self._inner.write(replace(item, load=lambda: _without_refused(item.key, item.load())))
+        refused: list[Loss] = []
+        outcome = self._inner.write(replace(item, load=lambda: _without_refused(item, refused)))
+        if outcome.status is not Status.STORED or not refused:
+            return outcome
+        return replace(outcome, losses=(*outcome.losses, *dict.fromkeys(refused)))
 
     def close_scope(self, scope: Scope) -> None:
         """Pass on what `Sink.close_scope` says."""
@@ -67,20 +70,18 @@ class WorkspaceSink:
         self._inner.close()
 
 
-def _without_refused(key: ObjectKey, content: Content) -> Content:
-    if key.kind not in (Kind.EXPERIMENT, Kind.RUN):
+def _without_refused(item: Item, refused: list[Loss]) -> Content:
+    """Load an object without the tags that the workspace refuses, which are added to ``refused`` as losses."""
+    content = item.load()
+    if item.key.kind not in (Kind.EXPERIMENT, Kind.RUN):
         return content
     record = cast("ExperimentRecord | RunRecord", content.record)
-    refused = sorted(REFUSED_TAGS & record.tags.keys())
-    if not refused:
+    names = sorted(REFUSED_TAGS & record.tags.keys())
+    if not names:
         return content
+    refused += [item.key.lost("refused_tag", _reason(name), path=f"tags/{name}") for name in names]
     kept = {name: value for name, value in record.tags.items() if name not in REFUSED_TAGS}
-    losses = tuple(key.lost("refused_tag", _reason(name), path=f"tags/{name}") for name in refused)
-    return replace(content, record=_with(record, kept), losses=(*content.losses, *losses))
-
-
-def _with(record: Record, tags: dict[str, str]) -> Record:
-    return record.model_copy(update={"tags": tags})
+    return replace(content, record=record.model_copy(update={"tags": kept}))
 
 
 def _reason(name: str) -> str:
