@@ -5,125 +5,105 @@ What counts as asked for:
 * nothing named: the source as it is, filtered by kinds, times and the run filter;
 * experiments named: these experiments with everything below them; no models, prompts or other server-wide objects
   that were not named too (evaluation datasets come along when they belong to one of the experiments);
-* models named: these models with all versions, the versions' runs and logged models, the runs those logged models came
-  from, the logged models those runs made, and the records of the experiments they stand in; nothing else of those
-  experiments;
-* prompts named: these prompts;
-* several of them: the union. A filter or a time window narrows what comes from the named experiments, never what a
-  model needs.
+* models named: these models with all wanted versions, the versions' runs and logged models, the runs those logged
+  models came from, the logged models those runs made, and the records of the experiments they stand in; nothing else
+  of those experiments, unless ``whole_experiments`` says so: then as if they were named;
+* runs named: these runs, with those nested below them if ``with_children``, the logged models they made or used, and
+  the records of their experiments; nested runs stand in the experiment of their parent;
+* logged models named: these, the runs they came from, and the records of their experiments;
+* traces named: these and the records of their experiments;
+* prompts or evaluation datasets named: these;
+* several of them: the union. A filter or a time window narrows what comes from experiments as a whole, never what is
+  named otherwise or needed.
 
-``kinds`` narrows all of it: ``only`` models takes no run along.
+``kinds`` narrows all of it: ``only`` models takes no run along. So does ``deleted``: what is deleted is then left out
+also where something needs it.
+
+A name that has the signs of a glob in it wins over the glob: ``a[1]`` is the experiment of this name if there is one,
+else all that match.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from mlflow_archive.errors import MlflowArchiveError
+from mlflow_archive.operations.needs import Needs
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import SourceInfo
+from mlflow_archive.spec.patterns import exactly, plain_name
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
-from mlflow_archive.spec.records.logged_model import LoggedModelRecord
 from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
-from mlflow_archive.spec.records.run import RunRecord
 from mlflow_archive.spec.selection import Selection
-from mlflow_archive.stream import Item, Source
+from mlflow_archive.stream import NOT_FOUND, Item, Source
 
 _MODEL_KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.LOGGED_MODEL, Kind.REGISTERED_MODEL})
+_RUN_KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.LOGGED_MODEL})
 _BELOW_EXPERIMENTS = IN_EXPERIMENT | {Kind.EXPERIMENT, Kind.EVALUATION_DATASET}
-_MODEL_URI = re.compile(r"^models:/(m-[^/@]+)")
-_RUN_URI = re.compile(r"^runs:/([^/]+)/")
 
 
 def closed_under(source: Source, selection: Selection) -> Source:
     """Return a source that reads as the selection means it; the given source if nothing is named.
 
-    Closing it closes the given source. If models are named, they are read here already.
+    Closing it closes the given source. What is named is read here already, as far as its needs must be known.
 
     Raises:
-        MlflowArchiveError: The models' needs could not be read.
+        MlflowArchiveError: The needs could not be read.
     """
-    if not (selection.experiments or selection.models or selection.prompts):
+    if not _kinds_named(selection):
         return source
-    needs = _Needs()
-    if selection.models and (selection.kinds is None or selection.kinds & (_MODEL_KINDS - {Kind.REGISTERED_MODEL})):
-        needs.collect(source, selection.models)
-    return _ClosedSource(source, selection, needs)
+    wish = _with_exact_names(source, selection)
+    needs = Needs(source, wish)
+    needs.collect()
+    return _ClosedSource(source, wish, needs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a model needs, and in which experiment it stands."""
+def _kinds_named(wish: Selection) -> frozenset[Kind]:
+    """Return the kinds that the named objects can bring; empty if nothing is named."""
+    kinds: set[Kind] = set()
+    if wish.experiments or (wish.models and wish.whole_experiments):
+        kinds |= _BELOW_EXPERIMENTS
+    if wish.models:
+        kinds |= _MODEL_KINDS
+    if wish.run_ids or wish.logged_model_ids:
+        kinds |= _RUN_KINDS
+    if wish.trace_ids:
+        kinds |= {Kind.EXPERIMENT, Kind.TRACE}
+    if wish.prompts:
+        kinds.add(Kind.PROMPT)
+    if wish.datasets:
+        kinds.add(Kind.EVALUATION_DATASET)
+    return frozenset(kinds)
 
-    kind: Kind
-    id: str
-    experiment_id: str
 
+def _with_exact_names(source: Source, wish: Selection) -> Selection:
+    def exact(kind: Kind, patterns: tuple[str, ...] | None, all_of: Selection) -> tuple[str, ...] | None:
+        globs = {pattern for pattern in patterns or () if plain_name(pattern) is None}
+        if not globs or not wish.wants(kind) or kind not in source.kinds():
+            return patterns
+        entries = source.read(kind, all_of)
+        names = globs.intersection(entry.key.name for entry in entries if isinstance(entry, Item))
+        return tuple(exactly(pattern) if pattern in names else pattern for pattern in patterns or ())
 
-class _Needs:
-    """The runs and logged models that the named models need."""
-
-    def __init__(self) -> None:
-        self._places: set[_Place] = set()
-        self.losses: dict[Loss, None] = {}
-        """What could not be read, so that something the models need may be missing here; a dict, for its order."""
-
-    def ids(self, kind: Kind) -> frozenset[str]:
-        return frozenset(place.id for place in self._places if place.kind is kind)
-
-    def experiments(self, kind: Kind | None = None) -> frozenset[str]:
-        return frozenset(place.experiment_id for place in self._places if kind is None or place.kind is kind)
-
-    def collect(self, source: Source, models: tuple[str, ...]) -> None:
-        runs, logged_models = _named_by_versions(source, models, self._lose)
-        # Each round finds what the objects of the last one need; two kinds, so it ends soon.
-        while runs or logged_models:
-            more_runs = {
-                run for model in self._load(source, Kind.LOGGED_MODEL, logged_models) for run in _runs_of(model)
-            }
-            more_models = {model for run in self._load(source, Kind.RUN, runs) for model in _models_of(run)}
-            runs = more_runs - self.ids(Kind.RUN) - runs
-            logged_models = more_models - self.ids(Kind.LOGGED_MODEL) - logged_models
-
-    def _lose(self, loss: Loss) -> None:
-        self.losses[loss] = None
-
-    def _load(self, source: Source, kind: Kind, ids: set[str]) -> Iterator[object]:
-        if not ids:
-            return
-        wanted = frozenset(ids)
-        everywhere = Selection(run_ids=wanted) if kind is Kind.RUN else Selection(logged_model_ids=wanted)
-        for entry in source.read(kind, everywhere):
-            if isinstance(entry, Loss):
-                self._lose(entry)
-                continue
-            if entry.key.id not in wanted:
-                continue
-            self._places.add(_Place(kind, entry.key.id, entry.key.experiment_id or ""))
-            try:
-                yield entry.load().record
-            except MlflowArchiveError as error:
-                self._lose(entry.key.lost(error.code, str(error), retryable=error.retryable))
+    return replace(
+        wish,
+        experiments=exact(Kind.EXPERIMENT, wish.experiments, Selection(experiments=wish.experiments)) or (),
+        models=exact(Kind.REGISTERED_MODEL, wish.models, Selection(models=wish.models)),
+        prompts=exact(Kind.PROMPT, wish.prompts, Selection(prompts=wish.prompts)),
+        datasets=exact(Kind.EVALUATION_DATASET, wish.datasets, Selection(datasets=wish.datasets)),
+    )
 
 
 class _ClosedSource:
-    """A source that reads the union of what is below the named experiments and what the named models need."""
+    """A source that reads the union of what is below the named experiments, what else is named, and what it needs."""
 
-    def __init__(self, source: Source, selection: Selection, needs: _Needs) -> None:
+    def __init__(self, source: Source, wish: Selection, needs: Needs) -> None:
         self._source = source
-        self._wish = selection
+        self._wish = wish
         self._needs = needs
-        kinds: set[Kind] = {Kind.WORKSPACE}
-        if selection.experiments:
-            kinds |= _BELOW_EXPERIMENTS
-        if selection.models:
-            kinds |= _MODEL_KINDS
-        if selection.prompts:
-            kinds.add(Kind.PROMPT)
-        self._kinds = frozenset(kinds)
+        self._kinds = _kinds_named(wish) | {Kind.WORKSPACE}
         self._experiment_ids: frozenset[str] | None = None
 
     def describe(self) -> SourceInfo:
@@ -134,31 +114,37 @@ class _ClosedSource:
         """Return the kinds that the named objects can bring."""
         return tuple(kind for kind in self._source.kinds() if kind in self._kinds)
 
-    def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
+    def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:  # noqa: ARG002 - it is closed under one
         """List what is named and what it needs.
 
         What could not be read when the needs were collected is a loss, even if it can be read by now: nobody knows
         what it would have named.
         """
+        if not self._wish.wants(kind):
+            return
         for loss in self._needs.losses:
             if loss.kind is kind:
-                reason = f"What the named models need may be missing: {loss.reason}"
+                reason = f"What the named objects need may be missing: {loss.reason}"
                 yield loss.model_copy(update={"reason": reason})
-        yield from self._read(kind, selection)
+        yield from self._read(kind)
 
-    def _read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
-        below = replace(selection, kinds=None, models=None, prompts=None)
-        if kind in (Kind.RUN, Kind.LOGGED_MODEL):
-            return self._read_union(kind, below)
+    def _read(self, kind: Kind) -> Iterator[Item | Loss]:
+        wish = self._wish
+        if kind in (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE):
+            return self._read_union(kind)
         if kind is Kind.EXPERIMENT:
-            return self._read_experiments(below)
+            ids = self._named() | self._needs.experiments()
+            return self._source.read(kind, Selection(experiment_ids=ids, deleted=wish.deleted))
         if kind is Kind.EVALUATION_DATASET:
-            return self._read_datasets(below)
+            return self._read_datasets()
         if kind in IN_EXPERIMENT:
-            return self._source.read(kind, below)
-        return self._source.read(
-            kind, replace(selection, experiments=(), run_filter=None, since_ms=None, until_ms=None)
-        )
+            return self._source.read(kind, self._below(self._named()))
+        rest = replace(self._below(frozenset()), experiment_ids=None, run_filter=None, since_ms=None, until_ms=None)
+        if kind is Kind.REGISTERED_MODEL:
+            return _with_versions(self._source.read(kind, replace(rest, models=wish.models)), wish.versions)
+        if kind is Kind.PROMPT:
+            return _with_versions(self._source.read(kind, replace(rest, prompts=wish.prompts)), wish.prompt_versions)
+        return self._source.read(kind, rest)
 
     def expected(self, kind: Kind, selection: Selection) -> int | None:  # noqa: ARG002 - the protocol's
         """Not known: what is named is counted while it is read."""
@@ -173,34 +159,40 @@ class _ClosedSource:
         self._source.close()
 
     def _named(self) -> frozenset[str]:
-        """Return the ids of the named experiments."""
+        """Return the ids of the experiments that are taken as a whole."""
         if self._experiment_ids is None:
-            entries = (
-                self._source.read(Kind.EXPERIMENT, Selection(experiments=self._wish.experiments))
-                if self._wish.experiments
-                else iter(())
-            )
-            self._experiment_ids = frozenset(entry.key.id for entry in entries if isinstance(entry, Item))
+            wish = Selection(experiments=self._wish.experiments, deleted=self._wish.deleted)
+            entries = self._source.read(Kind.EXPERIMENT, wish) if wish.experiments else iter(())
+            named = frozenset(entry.key.id for entry in entries if isinstance(entry, Item))
+            self._experiment_ids = named | self._needs.whole
         return self._experiment_ids
 
-    def _read_experiments(self, below: Selection) -> Iterator[Item | Loss]:
-        if self._wish.experiments:
-            yield from self._source.read(Kind.EXPERIMENT, below)
-        needed = self._needs.experiments() - self._named()
-        if needed:
-            yield from self._source.read(Kind.EXPERIMENT, Selection(experiment_ids=needed))
+    def _below(self, experiment_ids: frozenset[str]) -> Selection:
+        """Return the selection of everything in experiments that the filters let through."""
+        return replace(
+            self._wish,
+            kinds=None,
+            experiments=(),
+            experiment_ids=experiment_ids,
+            models=None,
+            prompts=None,
+            datasets=None,
+            run_ids=None,
+            logged_model_ids=None,
+            trace_ids=None,
+        )
 
-    def _read_union(self, kind: Kind, below: Selection) -> Iterator[Item | Loss]:
+    def _read_union(self, kind: Kind) -> Iterator[Item | Loss]:
         """Read experiment for experiment, so that each scope comes once."""
         needed = self._needs.ids(kind)
         also_needed = self._needs.experiments(kind)
         named = self._named()
         if named - also_needed:
-            yield from self._source.read(kind, replace(below, experiments=(), experiment_ids=named - also_needed))
+            yield from self._source.read(kind, self._below(named - also_needed))
         for experiment_id in sorted(named & also_needed):
             here = frozenset({experiment_id})
             seen: set[str] = set()
-            for entry in self._source.read(kind, replace(below, experiments=(), experiment_ids=here)):
+            for entry in self._source.read(kind, self._below(here)):
                 if isinstance(entry, Item) and entry.key.id in needed:
                     seen.add(entry.key.id)
                 yield entry
@@ -210,15 +202,26 @@ class _ClosedSource:
             yield from self._needed(kind, needed, also_needed - named)
 
     def _needed(self, kind: Kind, ids: frozenset[str], experiment_ids: frozenset[str]) -> Iterator[Item | Loss]:
-        wish = Selection(experiment_ids=experiment_ids, artifacts=self._wish.artifacts)
-        return self._source.read(
-            kind, replace(wish, run_ids=ids) if kind is Kind.RUN else replace(wish, logged_model_ids=ids)
+        wish = Selection(
+            experiment_ids=experiment_ids,
+            artifacts=self._wish.artifacts,
+            deleted=self._wish.deleted,
+            run_ids=ids if kind is Kind.RUN else None,
+            logged_model_ids=ids if kind is Kind.LOGGED_MODEL else None,
+            trace_ids=ids if kind is Kind.TRACE else None,
         )
+        return self._source.read(kind, wish)
 
-    def _read_datasets(self, below: Selection) -> Iterator[Item | Loss]:
-        named = self._named()
-        for entry in self._source.read(Kind.EVALUATION_DATASET, replace(below, experiments=())):
-            if isinstance(entry, Loss):
+    def _read_datasets(self) -> Iterator[Item | Loss]:
+        """Read the named datasets and those of the named experiments."""
+        wish, named = self._wish, self._named()
+        if not named or wish.datasets == ():
+            if wish.datasets:
+                yield from self._source.read(Kind.EVALUATION_DATASET, Selection(datasets=wish.datasets))
+            return
+        below = Selection(experiment_ids=None if wish.datasets else named)
+        for entry in self._source.read(Kind.EVALUATION_DATASET, below):
+            if isinstance(entry, Loss) or (wish.datasets and wish.wants_dataset(entry.key.id, entry.key.name)):
                 yield entry
                 continue
             try:
@@ -230,43 +233,20 @@ class _ClosedSource:
                 yield entry
 
 
-def _named_by_versions(
-    source: Source, models: tuple[str, ...], lost: Callable[[Loss], None]
-) -> tuple[set[str], set[str]]:
-    """Return the ids of the runs and logged models that the versions of the models name."""
-    runs: set[str] = set()
-    logged_models: set[str] = set()
-    for entry in source.read(Kind.REGISTERED_MODEL, Selection(models=models)):
-        if isinstance(entry, Loss):
-            lost(entry)
+def _with_versions(entries: Iterable[Item | Loss], asked: frozenset[int] | None) -> Iterator[Item | Loss]:
+    """Yield models or prompts, and the losses of those that have none of the versions that were asked for."""
+    for entry in entries:
+        if asked is None or isinstance(entry, Loss):
+            yield entry
             continue
         try:
-            record = entry.load().record
-        except MlflowArchiveError as error:
-            lost(entry.key.lost(error.code, str(error), retryable=error.retryable))
+            content = entry.load()
+        except MlflowArchiveError:
+            # Told when it is loaded again.
+            yield entry
             continue
-        if not isinstance(record, RegisteredModelRecord):
-            continue
-        for version in record.versions:
-            runs.update(_given(version.run_id, _match(_RUN_URI, version.source)))
-            logged_models.update(_given(version.model_id, _match(_MODEL_URI, version.source)))
-    return runs, logged_models
-
-
-def _runs_of(record: object) -> Iterable[str]:
-    return _given(record.info.source_run_id) if isinstance(record, LoggedModelRecord) else ()
-
-
-def _models_of(record: object) -> Iterable[str]:
-    if not isinstance(record, RunRecord):
-        return ()
-    return _given(*(output.get("model_id") for output in (*record.model_outputs, *record.model_inputs)))
-
-
-def _given(*values: object) -> list[str]:
-    return [value for value in values if isinstance(value, str) and value]
-
-
-def _match(pattern: re.Pattern[str], text: str | None) -> str | None:
-    found = pattern.match(text or "")
-    return found[1] if found else None
+        missing = [loss for loss in content.losses if loss.code == NOT_FOUND]
+        if missing and isinstance(content.record, RegisteredModelRecord) and not content.record.versions:
+            yield from missing
+        else:
+            yield entry

@@ -284,8 +284,9 @@ class _Transfer:
         """Account for what was asked for by name, finish the sink, and return the notes."""
         self._refuse_if_all_forbidden()
         missing = self._wishes.missing()
-        if not self._tally.total and not self._tally.losses and self._wishes.narrow:
-            raise NotFoundError(self._wishes.nothing())
+        losses = self._tally.losses
+        if self._wishes.narrow and not self._tally.found and all(loss.code == NotFoundError.code for loss in losses):
+            raise NotFoundError(self._wishes.nothing(losses))
         self._record(missing)
         notes = self._source.notes()
         for note in notes:
@@ -301,6 +302,9 @@ class _Transfer:
         )
         self._record(self._sink.finish(account))
         return notes
+
+
+_WORKSPACE = Kind.WORKSPACE.value
 
 
 class _Tally:
@@ -319,6 +323,12 @@ class _Tally:
     @property
     def total(self) -> int:
         return self.stored.total() + sum(c.total() for c in self.skipped.values()) + self.lost.total()
+
+    @property
+    def found(self) -> int:
+        """How many objects came; workspaces come with whatever is asked for."""
+        workspaces = self.stored[_WORKSPACE] + self.skipped.get(_WORKSPACE, Counter()).total() + self.lost[_WORKSPACE]
+        return self.total - workspaces
 
     def take(self, outcome: Outcome) -> None:
         kind = outcome.key.kind.value

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 
+from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, KIND_ORDER, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.records import record_type
 from mlflow_archive.spec.selection import Selection
-from mlflow_archive.stream import Account, Blob, Content, Item, ObjectKey, Outcome, Part, Scope, Status
+from mlflow_archive.spec.wanted import RecordFilter, life_cycle_stage, wants_object
+from mlflow_archive.stream import Account, Blob, Content, Item, ObjectKey, Outcome, Part, Scope, Status, narrowed
 
 
 def content(
@@ -87,12 +90,32 @@ class MemorySource:
 
     def read(self, kind: Kind, selection: Selection) -> Iterator[Item | Loss]:
         self.reads.append(kind)
-        names = {e.key.id: e.key.name for e in self.entries if isinstance(e, Item) and e.key.kind is Kind.EXPERIMENT}
+        asked = RecordFilter(kind, replace(selection, run_filter=None))
         for entry in self.entries:
             if _kind(entry) is not kind:
                 continue
-            if isinstance(entry, Loss) or _wants(selection, entry.key, names):
+            if isinstance(entry, Loss):
                 yield entry
+            elif self._wants(selection, entry.key):
+                try:
+                    wanted = not (asked.asks_more or asked.asks_life_cycle) or asked.wants(entry.load().record)
+                except MlflowArchiveError:
+                    wanted = True
+                if wanted:
+                    yield Item(entry.key, lambda entry=entry: narrowed(entry.load(), entry.key, selection))
+
+    def _wants(self, selection: Selection, key: ObjectKey) -> bool:
+        if not wants_object(selection, key.kind, key.id, key.name, None):
+            return False
+        if key.kind is Kind.RUN and selection.run_filter and key.name != selection.run_filter:
+            return False
+        if key.kind not in IN_EXPERIMENT:
+            return True
+        id = key.experiment_id or ""
+        above = [e for e in self.entries if _kind(e) is Kind.EXPERIMENT and isinstance(e, Item) and e.key.id == id]
+        return selection.wants_experiment(id, above[0].key.name if above else "") and (
+            selection.deleted or selection.wants_life_cycle(life_cycle_stage(above[0].load().record))
+        )
 
     def expected(self, kind: Kind, selection: Selection) -> int | None:
         return None
@@ -106,22 +129,6 @@ class MemorySource:
 
 def _kind(entry: Item | Loss) -> Kind:
     return entry.kind if isinstance(entry, Loss) else entry.key.kind
-
-
-def _wants(selection: Selection, key: ObjectKey, names: dict[str, str]) -> bool:
-    if key.kind is Kind.EXPERIMENT:
-        return selection.wants_experiment(key.id, key.name)
-    if key.kind is Kind.REGISTERED_MODEL:
-        return selection.wants_model(key.name)
-    if key.kind is Kind.PROMPT:
-        return selection.wants_prompt(key.name)
-    if key.kind in IN_EXPERIMENT and not selection.wants_experiment(
-        key.experiment_id or "", names.get(key.experiment_id or "", "")
-    ):
-        return False
-    if key.kind is Kind.RUN:
-        return selection.wants_run_id(key.id) and (not selection.run_filter or key.name == selection.run_filter)
-    return key.kind is not Kind.LOGGED_MODEL or selection.wants_logged_model_id(key.id)
 
 
 class MemorySink:

@@ -115,7 +115,7 @@ def test_what_could_not_be_read_for_the_needs_of_a_model_is_a_loss(what):
     report = transfer(closed, MemorySink(), selection)
 
     (loss,) = report.losses
-    assert loss.reason == "What the named models need may be missing: It was busy."
+    assert loss.reason == "What the named objects need may be missing: It was busy."
     assert report.exit_code == 3
 
 
