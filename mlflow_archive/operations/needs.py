@@ -48,8 +48,12 @@ class Needs:
         return frozenset(place.id for place in self._places if place.kind is kind)
 
     def experiments(self, kind: Kind | None = None) -> frozenset[str]:
-        """Return the experiments that needed objects (of a kind) stand in."""
-        return frozenset(place.experiment_id for place in self._places if kind is None or place.kind is kind)
+        """Return the experiments that needed objects stand in: of a kind, or of all kinds that are wanted."""
+        return frozenset(
+            place.experiment_id
+            for place in self._places
+            if (self._wish.wants(place.kind) if kind is None else place.kind is kind)
+        )
 
     def collect(self) -> None:
         """Find what the named models, runs, logged models and traces need.
@@ -61,7 +65,7 @@ class Needs:
         if wish.models and (wish.kinds is None or wish.kinds & _BELOW_MODELS):
             self._collect_for_models()
             if wish.whole_experiments:
-                self.whole = self.experiments()
+                self.whole = frozenset(place.experiment_id for place in self._places)
         if wish.run_ids:
             self._collect_for_runs(wish.run_ids)
         if wish.logged_model_ids:

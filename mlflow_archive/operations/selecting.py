@@ -137,8 +137,8 @@ def make_selection(  # noqa: PLR0913 - the words of `Wishes`
         deleted=deleted,
         with_children=with_children,
         trace_ids=frozenset(trace_ids) or None,
-        # Of named experiments the datasets come along.
-        datasets=() if datasets is None and named and not experiments else _names(datasets),
+        # Of experiments that are taken whole the datasets come along.
+        datasets=() if datasets is None and named and not (experiments or whole_experiments) else _names(datasets),
         stages=frozenset(map(_stage, stages)) or None,
         versions=_numbers(versions, "versions"),
         latest_versions=latest_versions,

@@ -283,8 +283,8 @@ class _Transfer:
     def _close(self, started_ms: int) -> tuple[str, ...]:
         """Account for what was asked for by name, finish the sink, and return the notes."""
         self._refuse_if_all_forbidden()
-        missing = self._wishes.missing()
         losses = self._tally.losses
+        missing = self._wishes.missing(losses)
         if self._wishes.narrow and not self._tally.found and all(loss.code == NotFoundError.code for loss in losses):
             raise NotFoundError(self._wishes.nothing(losses))
         self._record(missing)

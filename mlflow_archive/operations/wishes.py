@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
@@ -54,24 +54,26 @@ class WishCheck:
             names.pop(key.name, None)
             names.pop(key.id, None)
 
-    def missing(self) -> tuple[Loss, ...]:
-        """Return a loss for each name that no object had."""
+    def missing(self, told: Iterable[Loss]) -> tuple[Loss, ...]:
+        """Return a loss for each name that no object had, and of which no loss tells already."""
         return tuple(
             Loss(kind=kind, id=name, code=NOT_FOUND, reason=self._sentence(kind, name))
-            for kind, names in self._open.items()
-            for name in names
+            for kind, name in self._untold(told)
         )
 
-    def nothing(self, losses: Collection[Loss]) -> str:
-        """Return the sentence for a selection that matched nothing at all, with what was not found before."""
+    def nothing(self, told: Collection[Loss]) -> str:
+        """Return the sentence for a selection that matched nothing at all, with what was told of it before."""
         names = [
             f"{kind.value.replace('_', ' ')} {name!r}{self._but_deleted if kind in WITH_LIFE_CYCLE else ''}"
-            for kind, names in self._open.items()
-            for name in names
+            for kind, name in self._untold(told)
         ]
         asked = f" (no {', no '.join(names)})" if names else ""
-        reasons = "".join(f" {loss.reason}" for loss in losses)
+        reasons = "".join(f" {loss.reason}" for loss in told)
         return f"Nothing at the source matches what was asked for{asked}; ls shows what is there.{reasons}"
+
+    def _untold(self, told: Iterable[Loss]) -> list[tuple[Kind, str]]:
+        known = {(loss.kind, loss.id) for loss in told}
+        return [(kind, name) for kind, names in self._open.items() for name in names if (kind, name) not in known]
 
     def _sentence(self, kind: Kind, name: str) -> str:
         case = "" if kind in (Kind.RUN, Kind.TRACE, Kind.LOGGED_MODEL) else "; the names are case-sensitive"
