@@ -1,19 +1,16 @@
 """Fills a server with what archives of mlflow-export-import are known to lose or to mix up, and with little else.
 
-Runs in a child process of any Python with MLflow (2.4 or later): ``/other/bin/python tests/predecessor/filling.py URI``.
-Times are given where MLflow takes them, so that an archive that kept them can be told from one that did not.
+Runs by `tests.predecessor.fill` under any MLflow from 2.4 on. Times are given where MLflow takes them, so that an
+archive that kept them can be told from one that did not.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
 from tests.seeding.world import EPOCH_MS, World
 
 #: Numbers that versions get and lose again: fourteen are made, twelve stay.
@@ -21,8 +18,9 @@ DELETED_VERSIONS = (3, 7)
 MLMODEL = "artifact_path: model\nflavors:\n  python_function:\n    loader_module: own\nrun_id: {run_id}\n"
 
 
-def main() -> None:
-    world = World(sys.argv[1], small=True)
+def fill(uri: str) -> dict[str, Any]:
+    """Fill an empty server; return the ids of what is in it, by word."""
+    world = World(uri, small=True)
     experiments(world)
     runs(world)
     registry(world)
@@ -30,14 +28,16 @@ def main() -> None:
         from tests.predecessor import filling_three
 
         filling_three.fill(world)
-    print(json.dumps({"runs": world.runs, "models": world.models, "traces": world.traces, **world.experiments}))
+    return {"runs": world.runs, "models": world.models, "traces": world.traces, **world.experiments}
 
 
 def experiments(world: World) -> None:
     """Make three experiments, of which one is deleted at the end, with the runs that are in it."""
     client = world.client
     for word, name in (("main", "churn, and more"), ("nested", "nested"), ("deleted", "given up")):
-        world.experiments[word] = client.create_experiment(name, tags={"team": "blue", "mlflow.note.content": "A note."})
+        world.experiments[word] = client.create_experiment(
+            name, tags={"team": "blue", "mlflow.note.content": "A note."}
+        )
 
 
 def runs(world: World) -> None:
@@ -77,7 +77,9 @@ def registry(world: World) -> None:
     for number in range(1, 15):
         run = client.get_run(sources[number % 3])
         source = f"{run.info.artifact_uri}/model"
-        client.create_model_version("churn", source, run.info.run_id, {"number": str(number)}, description=f"no. {number}")
+        client.create_model_version(
+            "churn", source, run.info.run_id, {"number": str(number)}, description=f"no. {number}"
+        )
     for number in DELETED_VERSIONS:
         client.delete_model_version("churn", str(number))
     for number, stage in ((1, "Archived"), (5, "Production"), (11, "Staging")):
@@ -106,7 +108,3 @@ def _inputs(world: World, run_id: str) -> None:
     # 2.x has no public call for it.
     tracking = world.client._tracking_client
     tracking.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What MLflow 3 adds to a server that `tests.predecessor.filling` fills: models, traces, prompts, evaluation datasets."""
+"""What MLflow 3 adds to a server of `tests.predecessor.filling`: models, traces, prompts, evaluation datasets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import AssessmentError, AssessmentSource, LoggedModelInput, LoggedModelOutput, Metric, SpanEvent
+
 from tests.seeding.world import EPOCH_MS, World
 
 #: Traces whose spans are an artifact: as MLflow 3.0 wrote it, and as 2.14 to 2.22 did.
@@ -33,7 +34,9 @@ def _logged_models(world: World) -> None:
     )
     for name, run_id, status, fields in made:
         model = client.create_logged_model(main, name, run_id, **fields)
-        text = f"artifact_path: {model.artifact_location}\nflavors: {{}}\nmodel_id: {model.model_id}\nrun_id: {run_id}\n"
+        text = (
+            f"artifact_path: {model.artifact_location}\nflavors: {{}}\nmodel_id: {model.model_id}\nrun_id: {run_id}\n"
+        )
         world.put(model.artifact_location, {"MLmodel": text.encode(), "we ird/na me.bin": name.encode()})
         client.finalize_logged_model(model.model_id, status)
         world.models[name] = model.model_id
@@ -52,8 +55,12 @@ def _traces(world: World) -> None:
     client, main = world.client, world.experiments["main"]
     for number, word in enumerate(("full", "second", "error")):
         start = START_NS + number * 1_000_000_000
-        root = client.start_trace(word, inputs={"q": "\u00fc"}, tags={"own": word}, experiment_id=main, start_time_ns=start)
-        child = client.start_span("look up", root.trace_id, parent_id=root.span_id, span_type="TOOL", inputs={"k": 2**60})
+        root = client.start_trace(
+            word, inputs={"q": "\u00fc"}, tags={"own": word}, experiment_id=main, start_time_ns=start
+        )
+        child = client.start_span(
+            "look up", root.trace_id, root.span_id, "TOOL", inputs={"k": 2**60}, start_time_ns=start + 1000
+        )
         child.add_event(SpanEvent("happened", timestamp=start + 5, attributes={"n": 1}))
         client.end_span(root.trace_id, child.span_id, outputs=["a"], end_time_ns=start + 2_000_000)
         status = "ERROR" if word == "error" else "OK"
@@ -119,7 +126,9 @@ def _assessments(world: World) -> None:
     trace_id = world.traces["full"]
     person, judge = AssessmentSource("HUMAN", "ada@example.com"), AssessmentSource("LLM_JUDGE", "a judge")
     span_id = mlflow.get_trace(trace_id).data.spans[1].span_id
-    mlflow.log_feedback(trace_id=trace_id, name="right", value=True, source=person, rationale="It is.", metadata={"k": "v"})
+    mlflow.log_feedback(
+        trace_id=trace_id, name="right", value=True, source=person, rationale="It is.", metadata={"k": "v"}
+    )
     mlflow.log_feedback(trace_id=trace_id, name="score", value={"a": 0.25}, source=judge, span_id=span_id)
     error = AssessmentError("RATE_LIMIT", "Too many.")
     mlflow.log_feedback(trace_id=trace_id, name="failed", source=judge, error=error)

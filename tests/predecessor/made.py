@@ -77,8 +77,10 @@ def make(word: str, python: str, directory: Path) -> str:
 
 def fill(server: MlflowServer) -> dict[str, Any]:
     """Fill a server with the client of its own Python; return the ids of what is in it."""
-    script = str(Path(__file__).with_name("filling.py"))
-    ids: dict[str, Any] = json.loads(_run([server.python, script, server.uri], server, server.directory).splitlines()[-1])
+    script = str(Path(__file__).with_name("fill.py"))
+    ids: dict[str, Any] = json.loads(
+        _run([server.python, script, server.uri], server, server.directory).splitlines()[-1]
+    )
     return ids
 
 
@@ -117,7 +119,7 @@ def keep(word: str, directory: Path, target: Path, uri: str) -> None:
         shutil.rmtree(target / layout, ignore_errors=True)
         shutil.copytree(directory / layout, target / layout)
         for path in (target / layout).rglob("*"):
-            if path.is_file() and path.suffix in (".json", ".yaml") or path.name == "MLmodel":
+            if (path.is_file() and path.suffix in (".json", ".yaml")) or path.name == "MLmodel":
                 path.write_text(_neutral(path.read_text(encoding="utf-8"), directory, uri), encoding="utf-8")
 
 
