@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from mlflow_archive.events import Observer
     from mlflow_archive.operations.browsing import Archive
     from mlflow_archive.operations.diff import DiffReport
-    from mlflow_archive.operations.listing import Listing
+    from mlflow_archive.operations.listed import Listing
     from mlflow_archive.operations.selecting import Wishes
-    from mlflow_archive.operations.verify import VerifyReport
+    from mlflow_archive.operations.verified import VerifyReport
     from mlflow_archive.spec.canonical import JSONObject
     from mlflow_archive.spec.rules import Level
     from mlflow_archive.spec.selection import Selection

@@ -29,7 +29,8 @@ from mlflow_archive.operations.ends import (
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.restore import bring
 from mlflow_archive.operations.transfer import SerialisedObserver
-from mlflow_archive.operations.verify import VerifyReport, verify
+from mlflow_archive.operations.verified import VerifyReport
+from mlflow_archive.operations.verify import verify
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.opening import open_store

@@ -3,99 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from mlflow_archive.archive.reader import ArchiveReader, PlacedSection
 from mlflow_archive.errors import NotFoundError, UsageError
-from mlflow_archive.operations.ends import archive_source
+from mlflow_archive.operations import predecessor_listing
+from mlflow_archive.operations.ends import stored_source
+from mlflow_archive.operations.listed import Listing, Row, SectionRows
 from mlflow_archive.operations.selecting import parse_kind
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
-from mlflow_archive.spec.manifest import Manifest
 from mlflow_archive.spec.object import IndexEntry
 from mlflow_archive.storage.opening import public_url
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One object.
-
-    Attributes:
-        id: Its id.
-        name: What a person calls it; the id where it has no name of its own.
-        state: Status and life-cycle in a word or two.
-        time_ms: Creation or start, milliseconds since the epoch; None if the source did not tell.
-        size_bytes: Bytes of everything that belongs to it, without what stands below it.
-        files: How many files it has.
-        below: Kind word -> how many objects stand below it; only experiments have some.
-        below_bytes: Bytes of these.
-    """
-
-    id: str
-    name: str
-    state: str
-    time_ms: int | None
-    size_bytes: int
-    files: int
-    below: Mapping[str, int]
-    below_bytes: int
-
-    def to_json(self) -> JSONObject:
-        """Return the row as a JSON object."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "state": self.state,
-            "time_ms": self.time_ms,
-            "size_bytes": self.size_bytes,
-            "files": self.files,
-            "below": dict(self.below),
-            "below_bytes": self.below_bytes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class SectionRows:
-    """All objects of one kind at the root, in a workspace, or below one experiment; ``rows`` sorted by id."""
-
-    kind: Kind
-    workspace: str | None
-    experiment: Row | None
-    count: int
-    size_bytes: int
-    rows: tuple[Row, ...]
-
-    def to_json(self) -> JSONObject:
-        """Return the section as a JSON object."""
-        return {
-            "kind": self.kind.value,
-            "workspace": self.workspace,
-            "experiment_id": self.experiment.id if self.experiment else None,
-            "experiment": self.experiment.name if self.experiment else None,
-            "count": self.count,
-            "size_bytes": self.size_bytes,
-            "rows": [row.to_json() for row in self.rows],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """An archive, or the asked part of it."""
-
-    url: str
-    root_digest: str
-    manifest: Manifest
-    sections: tuple[SectionRows, ...]
-
-    def to_json(self) -> JSONObject:
-        """Return the listing as one JSON object; of the manifest, everything but its sections and files."""
-        manifest = self.manifest.to_json()
-        return {
-            "url": self.url,
-            "root_digest": self.root_digest,
-            "manifest": {name: value for name, value in manifest.items() if name not in ("sections", "files")},
-            "sections": [section.to_json() for section in self.sections],
-        }
 
 
 def ls(
@@ -105,11 +23,13 @@ def ls(
     experiment: str | None = None,
     storage_options: Mapping[str, object] | None = None,
 ) -> Listing:
-    """List what an archive holds; only indexes are read, no object. See `mlflow_archive.api.ls`."""
+    """List what an archive holds; of ours only indexes are read, no object. See `mlflow_archive.api.ls`."""
     wanted = None if kind is None else parse_kind(kind)
     if experiment is not None and wanted is not None and wanted not in IN_EXPERIMENT:
         raise UsageError(f"No {wanted} stands below an experiment; leave the experiment out.")
-    with archive_source(url, storage_options=storage_options) as reader:
+    with stored_source(url, storage_options=storage_options) as reader:
+        if not isinstance(reader, ArchiveReader):
+            return predecessor_listing.listing(reader, public_url(url), wanted, experiment)
         return Listing(
             url=public_url(url),
             root_digest=reader.root_digest,
@@ -136,7 +56,9 @@ def show(
     An id wins over names.
     """
     wanted = None if kind is None else parse_kind(kind)
-    with archive_source(url, storage_options=storage_options) as reader:
+    with stored_source(url, storage_options=storage_options) as reader:
+        if not isinstance(reader, ArchiveReader):
+            return predecessor_listing.document(reader, public_url(url), name, wanted)
         by_id: list[tuple[Kind, IndexEntry]] = []
         by_name: list[tuple[Kind, IndexEntry]] = []
         for placed in reader.sections(wanted):

@@ -15,22 +15,18 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
 
 from mlflow_archive.archive.checking import Checker, Findings, Inventory, problems_of
 from mlflow_archive.archive.sampling import Sampling
 from mlflow_archive.archive.walking import LossKey, Progress, Walk, read_losses
 from mlflow_archive.errors import (
     IntegrityError,
-    MlflowArchiveError,
-    NotAnArchiveError,
-    Problem,
-    UnsupportedError,
     UsageError,
 )
 from mlflow_archive.events import Note, Observer, Silence, TransferFinished, TransferStarted
-from mlflow_archive.operations.ends import existing_store
-from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.operations import predecessor_verify
+from mlflow_archive.operations.ends import existing_store, predecessor_at
+from mlflow_archive.operations.verified import Sample, VerifyReport
 from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE
 from mlflow_archive.spec.layout import LOSSES, MANIFEST, MARKER
 from mlflow_archive.spec.manifest import Manifest, Marker
@@ -38,102 +34,6 @@ from mlflow_archive.spec.rules import Level
 from mlflow_archive.spec.version import FORMAT, READ_FEATURES, SPEC_MAJOR, SPEC_VERSION, VERIFY_FEATURES
 from mlflow_archive.storage.opening import public_url
 from mlflow_archive.storage.store import Store
-
-#: Rules after which the archive is not understood any further.
-_REFUSALS = frozenset({"E002", "E004"})
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The share of an archive's files whose bytes were read; documents are always read.
-
-    Attributes:
-        share: What was asked for, more than 0 and at most 1.
-        seed: Chooses the files; the same seed chooses the same ones.
-        files: Files that were read.
-        files_total: Files that the archive has: metric histories, spans, dataset records, artifacts.
-        size_bytes: Size of those that were read.
-        size_bytes_total: Size of all.
-    """
-
-    share: float
-    seed: str
-    files: int
-    files_total: int
-    size_bytes: int
-    size_bytes_total: int
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """What a verification found.
-
-    Attributes:
-        level: How deep it went.
-        problems: Violated MUSTs, sorted by path.
-        warnings: Violated SHOULDs, sorted by path.
-        truncated: True if there were more findings than are kept.
-        objects: Object documents read.
-        blobs: Files of objects checked.
-        size_bytes: Bytes that were read.
-        losses: What the backup itself could not read, as the manifest says.
-        root_digest: The sha256 of the manifest; empty if there is none.
-        seconds: Time taken.
-        sample: What share of the files was read; None if all were, or none at level ``complete``.
-    """
-
-    level: Level
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-    truncated: bool
-    objects: int
-    blobs: int
-    size_bytes: int
-    losses: int
-    root_digest: str
-    seconds: float
-    sample: Sample | None = None
-
-    @property
-    def ok(self) -> bool:
-        """True if no rule is violated."""
-        return not self.problems
-
-    def to_json(self) -> JSONObject:
-        """Return the report as one JSON object, every field present."""
-        return {
-            "ok": self.ok,
-            "level": self.level,
-            "problems": [_finding(problem) for problem in self.problems],
-            "warnings": [_finding(warning) for warning in self.warnings],
-            "truncated": self.truncated,
-            "objects": self.objects,
-            "blobs": self.blobs,
-            "size_bytes": self.size_bytes,
-            "losses": self.losses,
-            "root_digest": self.root_digest,
-            "seconds": round(self.seconds, 3),
-            "sample": asdict(self.sample) if self.sample else None,
-        }
-
-    def error(self) -> MlflowArchiveError | None:
-        """Return the error that stands for the problems, with the right exit code; None if there are none."""
-        if self.ok:
-            return None
-        rules = {problem.rule for problem in self.problems}
-        first = self.problems[0]
-        if "E005" in rules:
-            uncommitted = next(problem for problem in self.problems if problem.rule == "E005")
-            return NotAnArchiveError(f"There is no archive: {uncommitted.message} (E005).")
-        if rules & _REFUSALS:
-            refusal = next(problem for problem in self.problems if problem.rule in _REFUSALS)
-            return UnsupportedError(f"{refusal.path}: {refusal.message} ({refusal.rule}).")
-        count = f"{len(self.problems)}{'+' if self.truncated else ''} problem{'' if len(self.problems) == 1 else 's'}"
-        return IntegrityError(f"The archive has {count}; the first: {first}.", problems=self.problems)
-
-
-def _finding(problem: Problem) -> JSONObject:
-    return {"rule": problem.rule, "path": problem.path, "message": problem.message}
 
 
 def verify_at(
@@ -153,6 +53,12 @@ def verify_at(
     """
     _require_level(sampling, level)
     started = time.monotonic()
+    predecessor = predecessor_at(url, storage_options=storage_options)
+    if predecessor is not None:
+        if digest is not None or sampling is not None:
+            raise UsageError("An archive of mlflow-export-import has no digests: leave out the digest and the sample.")
+        with closing(predecessor):
+            return predecessor_verify.verify(predecessor, level, parallelism=parallelism, observer=observer)
     try:
         store = existing_store(url, storage_options=storage_options)
     except IntegrityError as error:

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.predecessor.detecting import Survey
 from mlflow_archive.predecessor.places import below
 from mlflow_archive.predecessor.tree import Tree
-from mlflow_archive.predecessor.values import first, text
+from mlflow_archive.predecessor.values import text
+from mlflow_archive.spec.canonical import JSONValue
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.storage.opening import public_url
 
 
-def origin_of(tree: Tree, survey: Survey) -> SourceInfo:
-    """Read the first of the archive's lists or documents that can be read; the uri is empty if none says it."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an archive comes from.
+
+    Attributes:
+        server: The server, without credentials; its uri is empty if nothing says it.
+        tool_version: The version of mlflow-export-import; empty if nothing says it.
+        exported_ms: When, milliseconds since the epoch; 0 if nothing says it.
+    """
+
+    server: SourceInfo
+    tool_version: str = ""
+    exported_ms: int = 0
+
+
+def origin_of(tree: Tree, survey: Survey) -> Origin:
+    """Read the first of the archive's lists or documents that tells something."""
     for path in _paths(survey):
         try:
             document = tree.document(path)
         except MlflowArchiveError:
             tree.note(f"{path} cannot be read; the origin of the archive is told by the next document.")
             continue
-        uri = first((text(document.system.get("mlflow_tracking_uri")), text(document.info.get("mlflow_tracking_uri"))))
-        version = first((text(document.system.get("mlflow_version")), text(document.info.get("mlflow_version"))))
+        said = {**document.info, **document.system}
+        uri, version = text(said.get("mlflow_tracking_uri")), text(said.get("mlflow_version"))
         if uri or version:
-            return SourceInfo(type="mlflow", uri=public_url(uri), mlflow_version=version or None)
-    return SourceInfo(type="mlflow", uri="")
+            server = SourceInfo(type="mlflow", uri=public_url(uri), mlflow_version=version or None)
+            return Origin(server, text(said.get("package_version")), _time_ms(said.get("export_time")))
+    return Origin(SourceInfo(type="mlflow", uri=""))
+
+
+def _time_ms(value: JSONValue) -> int:
+    """Return the time of the export: seconds, or in the third generation an object with them."""
+    seconds = value.get("seconds") if isinstance(value, dict) else value
+    # A text is the time of an unknown zone.
+    return seconds * 1000 if isinstance(seconds, int) else 0
 
 
 def _paths(survey: Survey) -> Iterator[str]:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from mlflow_archive.errors import MlflowArchiveError, NotAnArchiveError
-from mlflow_archive.predecessor import experiments, registered_models, runs
+from mlflow_archive.predecessor import (
+    evaluation_datasets,
+    experiments,
+    logged_models,
+    prompts,
+    registered_models,
+    runs,
+    traces,
+)
 from mlflow_archive.predecessor.detecting import Survey, survey
 from mlflow_archive.predecessor.layout import Layout
 from mlflow_archive.predecessor.origin import origin_of
@@ -25,7 +33,11 @@ Reader = Callable[[Tree, "Iterable[Place]", Selection], "Iterator[Item | Loss]"]
 _KINDS = (
     Kind.EXPERIMENT,
     Kind.RUN,
+    Kind.LOGGED_MODEL,
     Kind.REGISTERED_MODEL,
+    Kind.PROMPT,
+    Kind.TRACE,
+    Kind.EVALUATION_DATASET,
 )
 _ALWAYS = (
     "An archive of mlflow-export-import has no digests: damage to its files cannot be seen.",
@@ -43,8 +55,13 @@ class PredecessorSource:
         """Use `open`."""
         self._tree = tree
         self.layout = Layout(tree, found)
-        self.origin: SourceInfo = origin_of(tree, found)
+        origin = origin_of(tree, found)
+        self.origin: SourceInfo = origin.server
         """The server that it was exported from, as far as the archive says; without credentials."""
+        self.tool_version = origin.tool_version
+        """The version of mlflow-export-import; empty if the archive does not say it."""
+        self.exported_ms = origin.exported_ms
+        """When it was exported, milliseconds since the epoch; 0 if the archive does not say it."""
 
     @classmethod
     def open(cls, store: Store) -> PredecessorSource:
@@ -95,6 +112,13 @@ class PredecessorSource:
         """Say what such an archive does not have, and what of this one was not read."""
         return (*self._tree.notes, *_ALWAYS)
 
+    def folder_bytes(self, experiment_id: str) -> int:
+        """Return the size of everything in the folder of an experiment, documents included."""
+        for experiment in self.layout.experiments(Selection(experiment_ids=frozenset({experiment_id}))):
+            for place in experiment.places:
+                return sum(found.size_bytes for found in self._tree.store.list(place.folder))
+        return 0
+
     def close(self) -> None:
         """Close the store."""
         self._tree.store.close()
@@ -124,7 +148,11 @@ class PredecessorSource:
     def _reader(self, kind: Kind) -> Reader:
         readers: dict[Kind, Reader] = {
             Kind.RUN: runs.read,
+            Kind.LOGGED_MODEL: logged_models.read,
             Kind.REGISTERED_MODEL: partial(registered_models.read, has_run=self.layout.has_run),
+            Kind.PROMPT: prompts.read,
+            Kind.TRACE: traces.read,
+            Kind.EVALUATION_DATASET: evaluation_datasets.read,
         }
         return readers[kind]
 

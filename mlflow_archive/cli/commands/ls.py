@@ -13,7 +13,7 @@ from mlflow_archive.cli.output import Output
 from mlflow_archive.cli.values import KIND_WORDS
 
 if TYPE_CHECKING:
-    from mlflow_archive.operations.listing import Listing, Row, SectionRows
+    from mlflow_archive.operations.listed import Listing, Row, SectionRows
 
 
 @click.command(cls=Command, short_help="List what an archive holds.")
@@ -42,17 +42,19 @@ def overview(listing: Listing) -> str:
     """Return the listing as text."""
     manifest = listing.manifest
     version = f" (MLflow {manifest.source.mlflow_version})" if manifest.source.mlflow_version else ""
+    # An archive of mlflow-export-import may not say when it was made, by which version, and has no digest.
     lines = [
         f"{listing.url}: {manifest.status} archive of {wording.size(manifest.total_bytes)}",
-        f"  from     {manifest.source.uri}{version}",
-        f"  written  {wording.time(manifest.finished_ms)} by {manifest.tool.name} {manifest.tool.version}",
-        f"  digest   {listing.root_digest}",
+        f"  from     {manifest.source.uri or '-'}{version}",
+        f"  written  {wording.time(manifest.finished_ms or None)} by {manifest.tool.name} {manifest.tool.version}",
+        f"  digest   {listing.root_digest or 'none'}",
     ]
     if manifest.selection:
         lines.append("  holds    a selection: " + ", ".join(sorted(manifest.selection)))
     if manifest.losses.count:
         codes = ", ".join(f"{count} x {code}" for code, count in sorted(manifest.losses.by_code.items()))
-        lines.append(f"  losses   {codes}; each is a line of losses.jsonl in the archive")
+        where = "each is a line of losses.jsonl in the archive" if listing.root_digest else "verify tells them"
+        lines.append(f"  losses   {codes}; {where}")
     for section in listing.sections:
         lines += ["", *_section(section)]
     if not listing.sections:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlflow_archive.errors import Problem
-    from mlflow_archive.operations.verify import VerifyReport
+    from mlflow_archive.operations.verified import VerifyReport
 
 #: Findings that are shown; JSON has them all.
 FINDINGS_SHOWN = 20
@@ -114,6 +114,7 @@ def verdict(report: VerifyReport, url: str) -> str:
         lines.append(
             f"The backup could not read everything: it lists {wording.count(report.losses, 'loss', 'losses')}."
         )
+    lines += [f"Note: {note}" for note in report.notes]
     if report.root_digest:
         lines.append(f"Root digest: {report.root_digest}")
     return "\n".join(lines)
