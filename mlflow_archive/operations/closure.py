@@ -8,12 +8,14 @@ What counts as asked for:
 * models named: these models with all wanted versions, the versions' runs and logged models, the runs those logged
   models came from, the logged models those runs made, and the records of the experiments they stand in; nothing else
   of those experiments, unless ``whole_experiments`` says so: then as if they were named;
-* runs named: these runs, with those nested below them if ``with_children``, the logged models they made or used, and
-  the records of their experiments; nested runs stand in the experiment of their parent;
+* runs named: these runs (of the experiments in ``runs_within`` alone, if it names some), with those nested below them
+  if ``with_children``, the logged models they made or used, and the records of their experiments; nested runs stand in
+  the experiment of their parent;
 * logged models named: these, the runs they came from, and the records of their experiments;
 * traces named: these and the records of their experiments;
 * prompts or evaluation datasets named: these;
-* several of them: the union. A filter or a time window narrows what comes from experiments as a whole, never what is
+* several of them: the union, and all there is if experiments, models, prompts and evaluation datasets are all named by
+  ``*``. A filter or a time window narrows what comes from experiments as a whole, never what is
   named otherwise or needed.
 
 ``kinds`` narrows all of it: ``only`` models takes no run along. So does ``deleted``: what is deleted is then left out
@@ -30,10 +32,10 @@ from dataclasses import replace
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.operations.needs import Needs
-from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
+from mlflow_archive.spec.kinds import IN_EXPERIMENT, KIND_ORDER, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import SourceInfo
-from mlflow_archive.spec.patterns import exactly, plain_name
+from mlflow_archive.spec.patterns import EVERYTHING, exactly, plain_name
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
 from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
 from mlflow_archive.spec.selection import Selection
@@ -62,6 +64,8 @@ def closed_under(source: Source, selection: Selection) -> Source:
 
 def _kinds_named(wish: Selection) -> frozenset[Kind]:
     """Return the kinds that the named objects can bring; empty if nothing is named."""
+    if all(EVERYTHING in (names or ()) for names in (wish.experiments, wish.models, wish.prompts, wish.datasets)):
+        return frozenset(KIND_ORDER)
     kinds: set[Kind] = set()
     if wish.experiments or (wish.models and wish.whole_experiments):
         kinds |= _BELOW_EXPERIMENTS
@@ -80,7 +84,7 @@ def _kinds_named(wish: Selection) -> frozenset[Kind]:
 
 def _with_exact_names(source: Source, wish: Selection) -> Selection:
     def exact(kind: Kind, patterns: tuple[str, ...] | None, all_of: Selection) -> tuple[str, ...] | None:
-        globs = {pattern for pattern in patterns or () if plain_name(pattern) is None}
+        globs = {pattern for pattern in patterns or () if pattern != EVERYTHING and plain_name(pattern) is None}
         if not globs or not wish.wants(kind) or kind not in source.kinds():
             return patterns
         entries = source.read(kind, all_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.kinds import Kind
@@ -89,7 +89,7 @@ class Needs:
         """Find the named runs, those nested below them, and the logged models they made or used."""
         models: set[str] = set()
         known: set[str] = set()
-        wish = self._everywhere(Kind.RUN, run_ids)
+        wish = replace(self._everywhere(Kind.RUN, run_ids), experiments=self._wish.runs_within)
         while True:
             found: dict[str, str] = {}
             for key, record in self._load(Kind.RUN, wish):

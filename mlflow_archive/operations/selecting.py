@@ -32,6 +32,7 @@ class Wishes(TypedDict, total=False):
         deleted: False leaves out deleted experiments with all that is below them, deleted runs and logged models.
         run_ids: Runs by their ids, with the records of their experiments and the logged models they made or used.
         with_children: The runs nested below these, at any depth, likewise.
+        runs_within: Of the named runs only those of these experiments: names, globs of names, or ids.
         logged_model_ids: Logged models by their ids, with the runs they came from.
         trace_ids: Traces by their ids.
         datasets: Names, globs or ids of evaluation datasets; an empty sequence is none.
@@ -54,6 +55,7 @@ class Wishes(TypedDict, total=False):
     deleted: bool
     run_ids: Sequence[str]
     with_children: bool
+    runs_within: Sequence[str]
     logged_model_ids: Sequence[str]
     trace_ids: Sequence[str]
     datasets: Sequence[str] | None
@@ -78,6 +80,7 @@ def make_selection(  # noqa: PLR0913 - the words of `Wishes`
     deleted: bool = True,
     run_ids: Sequence[str] = (),
     with_children: bool = False,
+    runs_within: Sequence[str] = (),
     logged_model_ids: Sequence[str] = (),
     trace_ids: Sequence[str] = (),
     datasets: Sequence[str] | None = None,
@@ -108,7 +111,7 @@ def make_selection(  # noqa: PLR0913 - the words of `Wishes`
         "trace_ids": trace_ids,
         "datasets": datasets,
     }
-    for word, value in {**names, "stages": stages}.items():
+    for word, value in {**names, "stages": stages, "runs_within": runs_within}.items():
         if isinstance(value, str):
             raise UsageError(f"{word} takes a list of names, not one string; write [{value!r}].")
     since_ms, until_ms = _time_ms(since, "since"), _time_ms(until, "until")
@@ -123,6 +126,8 @@ def make_selection(  # noqa: PLR0913 - the words of `Wishes`
         )
     if with_children and not run_ids:
         raise UsageError("with_children takes the runs below others along; name these by run_ids.")
+    if runs_within and not run_ids:
+        raise UsageError("runs_within says where named runs stand; name these by run_ids.")
     return Selection(
         experiments=tuple(experiments),
         run_filter=run_filter or None,
@@ -136,6 +141,7 @@ def make_selection(  # noqa: PLR0913 - the words of `Wishes`
         logged_model_ids=frozenset(logged_model_ids) or None,
         deleted=deleted,
         with_children=with_children,
+        runs_within=tuple(runs_within),
         trace_ids=frozenset(trace_ids) or None,
         # Of experiments that are taken whole the datasets come along.
         datasets=() if datasets is None and named and not (experiments or whole_experiments) else _names(datasets),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
+#: Matches every name.
+EVERYTHING = "*"
 _SIGNS = re.compile(r"[*?\[]")
 _ESCAPED = re.compile(r"\[([*?\[])\]")
 

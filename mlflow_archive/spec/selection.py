@@ -18,8 +18,9 @@ PARENT_RUN_TAG = "mlflow.parentRunId"
 class Selection:
     """A wish. The default is everything, deleted objects included.
 
-    Sources filter by every attribute but `with_children`, `whole_experiments` and what comes along with named objects:
-    that is the closure's (`mlflow_archive.operations.closure`), which reads a source with selections of its own.
+    Sources filter by every attribute but `with_children`, `runs_within`, `whole_experiments` and what comes along with
+    named objects: that is the closure's (`mlflow_archive.operations.closure`), which reads a source with selections of
+    its own.
 
     Attributes:
         experiments: Names, globs of names (``*``, ``?``, ``[]``), or ids; empty is all. `patterns.exactly` makes a
@@ -37,6 +38,7 @@ class Selection:
         experiment_ids: Only these experiments; None is all. Set by a closure.
         deleted: False leaves out what is deleted: experiments with all that is below them, runs, logged models.
         with_children: With `run_ids`: the runs nested below them as well, at any depth.
+        runs_within: With `run_ids`: only those of these experiments (names, globs or ids); empty is wherever they are.
         parent_run_ids: Only runs nested directly below one of these; None is all. Set by a closure.
         trace_ids: Only these traces; None is all.
         datasets: Names, globs or ids of evaluation datasets; None is all, empty is none.
@@ -65,6 +67,7 @@ class Selection:
     experiment_ids: frozenset[str] | None = None
     deleted: bool = True
     with_children: bool = False
+    runs_within: tuple[str, ...] = ()
     parent_run_ids: frozenset[str] | None = None
     trace_ids: frozenset[str] | None = None
     datasets: tuple[str, ...] | None = None

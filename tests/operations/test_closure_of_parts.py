@@ -106,6 +106,28 @@ def test_a_run_brings_those_below_it_at_any_depth():
     assert taken(run_ids=["top"], with_children=True, deleted=False) == family - {"dead"}
 
 
+def test_named_runs_may_be_asked_for_within_experiments():
+    assert taken(run_ids=["top"], runs_within=["iris"], with_children=True) == taken(
+        run_ids=["top"], with_children=True
+    )
+    assert taken(run_ids=["other", "more"], runs_within=["2"]) == {"2", "other", "more", "m-other"}
+    report, stored = moved(run_ids=["alone", "other"], runs_within=["iris"])
+    assert {*stored} == {"1", "alone"}
+    assert [(loss.kind, loss.id, loss.code) for loss in report.losses] == [(Kind.RUN, "other", "not_found")]
+    with pytest.raises(NotFoundError, match="no run 'other'"):
+        moved(run_ids=["other"], runs_within=["iris"])
+
+
+def test_all_of_all_is_everything_with_what_models_need_though_it_is_filtered():
+    hook = item(Kind.WEBHOOK, "w", content(Kind.WEBHOOK, {"webhook_id": "w", "name": "w", "url": "x"}))
+    entries = [*world().entries, hook]
+    everything = {"experiments": ["*"], "models": ["*"], "prompts": ["*"], "datasets": ["*"]}
+    _, stored = moved(MemorySource(entries), **everything)
+    assert {*stored} == {entry.key.id for entry in entries}
+    _, stored = moved(MemorySource(entries), **everything, since="2026-01-01")
+    assert {id for id in stored if id in {"top", "alone", "other", "buried", "w"}} == {"alone", "other", "buried", "w"}
+
+
 def test_runs_nested_in_a_ring_are_met_once():
     source = MemorySource([experiment("1", "iris"), run("a", "1", parent="b"), run("b", "1", parent="a")])
     _, stored = moved(source, run_ids=["a"], with_children=True)

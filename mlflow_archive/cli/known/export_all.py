@@ -6,6 +6,7 @@ from typing import Any
 
 from mlflow_archive.cli.known import choosing
 from mlflow_archive.cli.known.exporting import Export, export_command, export_options
+from mlflow_archive.spec.patterns import EVERYTHING
 
 
 @export_command("export-all")
@@ -19,4 +20,7 @@ def export_all(*, registry: dict[str, Any], window: dict[str, Any], export_delet
     All experiments with what is below them, the model registry, prompts, evaluation datasets, and whatever else the
     server has. Times narrow what comes from the experiments, never what a model version needs.
     """
+    if any(window.values()):
+        # By name, so that models bring what they need though it lies outside the times.
+        window |= dict.fromkeys(("experiments", "models", "prompts", "datasets"), (EVERYTHING,))
     return export.run(deleted=export_deleted_runs, **registry, **window)

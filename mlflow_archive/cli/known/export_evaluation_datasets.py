@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from mlflow_archive.cli.known.exporting import Export, export_command, export_options
-from mlflow_archive.cli.known.names import EVERYTHING, names_option
+from mlflow_archive.cli.known.names import names_option
+from mlflow_archive.spec.patterns import EVERYTHING
 
 _ONLY = ("evaluation-datasets",)
 

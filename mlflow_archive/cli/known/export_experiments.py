@@ -52,11 +52,9 @@ def export_experiment(
 
     if run_ids and any(window.values()):
         raise click.UsageError("--run-ids names the runs, so that no time can choose among them; leave one out.")
-    # Without --run-ids, the runs below others come with all the rest.
-    return export.run(
-        experiments=[exactly(experiment)],
-        run_ids=run_ids,
-        with_children=check_nested_runs and bool(run_ids),
-        deleted=export_deleted_runs,
-        **window,
-    )
+    name = [exactly(experiment)]
+    if run_ids:
+        wishes = {"run_ids": run_ids, "runs_within": name, "with_children": check_nested_runs}
+        return export.run(deleted=export_deleted_runs, **wishes)
+    # The runs nested below others come with all the rest.
+    return export.run(experiments=name, deleted=export_deleted_runs, **window)

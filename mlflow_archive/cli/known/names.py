@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
+from mlflow_archive.spec.patterns import EVERYTHING
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Matches every name.
-EVERYTHING = "*"
 #: How a name may be given, for help texts.
 FORMS = (
     "A comma list (a name that has a comma stands in double quotes), 'all', 'prefix*', or 'file.txt' with one name in "
