@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mlflow_archive.events import Observer
     from mlflow_archive.operations.demo import DemoReport
     from mlflow_archive.operations.doctor import DoctorReport
-    from mlflow_archive.operations.repack import RepackReport
+    from mlflow_archive.operations.repacked import RepackReport
     from mlflow_archive.storage.containers import Compression, Container
 
 
@@ -35,6 +35,7 @@ def repack(  # noqa: PLR0913 - the choices of a container
     """Copy an archive to another place and into another container; it stays the same archive, of the same root digest.
 
     Every file is held against its digest on the way. The archive appears at the new place with the last write.
+    An archive of mlflow-export-import becomes one of this format, with losses for what of it cannot be read.
 
     Args:
         src_url: The archive, in any container.

@@ -65,6 +65,7 @@ def archive(
     *,
     parallelism: int = 8,
     resume: bool = False,
+    verb: str = "backup",
     observer: Observer | None = None,
 ) -> Report:
     """Write what the selection wants of any source into a store, as an archive. Closes neither."""
@@ -73,7 +74,7 @@ def archive(
     with closing(ArchiveWriter.begin(store, resume=resume, parallelism=parallelism, observer=watcher)) as writer:
         try:
             report = transfer(
-                narrowed, writer, selection, observer=watcher, parallelism=parallelism, verb="backup", target=store.url
+                narrowed, writer, selection, observer=watcher, parallelism=parallelism, verb=verb, target=store.url
             )
         except UnavailableError as error:
             if error.code != UnavailableError.code:  # which says what to do

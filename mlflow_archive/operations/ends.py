@@ -62,6 +62,7 @@ class ServerChoices:
     rename_models: Renaming = field(default_factory=Renaming)
     experiment_prefix: str = ""
     into_experiment: str | None = None
+    experiment_tags: bool = True
     only_names: Mapping[Kind, str] = field(default_factory=dict)
     replace: frozenset[Kind] = frozenset()
     create_models: bool = True
@@ -174,6 +175,7 @@ def _sink_options(choices: ServerChoices) -> SinkOptions:
         rename_model=choices.rename_models,
         experiment_prefix=choices.experiment_prefix,
         into_experiment=choices.into_experiment,
+        experiment_tags=choices.experiment_tags,
         only_names=choices.only_names,
         replace=choices.replace,
         create_models=choices.create_models,
@@ -290,6 +292,31 @@ def stored_source(url: str, *, storage_options: Options) -> Iterator[ArchiveRead
                 raise
             source = stack.enter_context(closing(found))
         yield source
+
+
+def stored(url: str, *, storage_options: Options) -> Store | PredecessorSource:
+    """Return the store of what is there, or an archive of mlflow-export-import as a source; the caller closes it.
+
+    Raises:
+        UsageError: The URL has no meaning.
+        UnsupportedError: The place's package is not installed.
+        NotAnArchiveError: A tarball or a zip is none, or was cut off.
+        IntegrityError: A table of contents is damaged, and cannot be rebuilt.
+    """
+    from mlflow_archive.spec.layout import MARKER
+
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(closing(existing_store(url, storage_options=storage_options)))
+        except NotAnArchiveError:
+            found = predecessor_at(url, storage_options=storage_options)
+            if found is None:
+                raise
+            return found
+        if store.size_bytes(MARKER) is None and (found := predecessor_at(url, storage_options=storage_options)):
+            return found
+        stack.pop_all()
+        return store
 
 
 def predecessor_at(url: str, *, storage_options: Options) -> PredecessorSource | None:

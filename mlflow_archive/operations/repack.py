@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from mlflow_archive.archive.place import read_commit, read_marker
 from mlflow_archive.archive.reader import ArchiveReader, PlacedSection
@@ -26,9 +26,10 @@ from mlflow_archive.events import (
     TransferFinished,
     TransferStarted,
 )
-from mlflow_archive.operations.ends import existing_store, new_store
+from mlflow_archive.operations.converting import convert
+from mlflow_archive.operations.ends import existing_store, new_store, stored
+from mlflow_archive.operations.repacked import RepackReport
 from mlflow_archive.operations.transfer import SerialisedObserver
-from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.descriptor import Descriptor
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.layout import MANIFEST, MARKER, index_path
@@ -41,39 +42,6 @@ from mlflow_archive.storage.store import Store
 
 #: A marker is a few hundred bytes.
 _MARKER_LIMIT_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class RepackReport:
-    """What was copied.
-
-    Attributes:
-        source: Where from, without credentials.
-        target: Where to, without credentials.
-        root_digest: The sha256 of the manifest, read back from the target and equal on both sides.
-        objects: Objects of the archive.
-        files: Files of the archive, documents and indexes included.
-        size_bytes: Their size.
-        kept_files: Those of them that were at the target already, from an interrupted repack.
-        kept_bytes: The size of these.
-        losses: What the backup could not read, as the manifest says.
-        seconds: Time taken.
-    """
-
-    source: str
-    target: str
-    root_digest: str
-    objects: int
-    files: int
-    size_bytes: int
-    kept_files: int
-    kept_bytes: int
-    losses: int
-    seconds: float
-
-    def to_json(self) -> JSONObject:
-        """Return the report as one JSON object, every field present."""
-        return {**asdict(self), "seconds": round(self.seconds, 3)}
 
 
 def repack(
@@ -91,7 +59,17 @@ def repack(
     started = time.monotonic()
     watcher = SerialisedObserver(observer or Silence())
     with ExitStack() as stack:
-        source = stack.enter_context(closing(existing_store(src_url, storage_options=src_storage_options)))
+        source = stack.enter_context(closing(stored(src_url, storage_options=src_storage_options)))
+        if not isinstance(source, Store):
+            return convert(
+                source,
+                dst_url,
+                packing=packing,
+                parallelism=parallelism,
+                resume=resume,
+                storage_options=dst_storage_options,
+                observer=observer,
+            )
         target = stack.enter_context(
             closing(
                 new_store(dst_url, packing, storage_options=dst_storage_options, parallelism=parallelism, resume=resume)

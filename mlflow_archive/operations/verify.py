@@ -25,7 +25,7 @@ from mlflow_archive.errors import (
 )
 from mlflow_archive.events import Note, Observer, Silence, TransferFinished, TransferStarted
 from mlflow_archive.operations import predecessor_verify
-from mlflow_archive.operations.ends import existing_store, predecessor_at
+from mlflow_archive.operations.ends import stored
 from mlflow_archive.operations.verified import Sample, VerifyReport
 from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE
 from mlflow_archive.spec.layout import LOSSES, MANIFEST, MARKER
@@ -53,20 +53,18 @@ def verify_at(
     """
     _require_level(sampling, level)
     started = time.monotonic()
-    predecessor = predecessor_at(url, storage_options=storage_options)
-    if predecessor is not None:
-        if digest is not None or sampling is not None:
-            raise UsageError("An archive of mlflow-export-import has no digests: leave out the digest and the sample.")
-        with closing(predecessor):
-            return predecessor_verify.verify(predecessor, level, parallelism=parallelism, observer=observer)
     try:
-        store = existing_store(url, storage_options=storage_options)
+        found = stored(url, storage_options=storage_options)
     except IntegrityError as error:
         damage = Findings()
         damage.add_all(problems_of(error, public_url(url).rpartition("/")[2]))
         return _report(level, damage, Progress(observer or Silence()), "", None, None, started)
-    with closing(store):
-        return verify(store, level, digest=digest, sampling=sampling, parallelism=parallelism, observer=observer)
+    with closing(found):
+        if isinstance(found, Store):
+            return verify(found, level, digest=digest, sampling=sampling, parallelism=parallelism, observer=observer)
+        if digest is not None or sampling is not None:
+            raise UsageError("An archive of mlflow-export-import has no digests: leave out the digest and the sample.")
+        return predecessor_verify.verify(found, level, parallelism=parallelism, observer=observer)
 
 
 def verify(

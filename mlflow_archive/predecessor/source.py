@@ -41,7 +41,7 @@ _KINDS = (
 )
 _ALWAYS = (
     "An archive of mlflow-export-import has no digests: damage to its files cannot be seen.",
-    "It never holds deleted experiments, scorers, webhooks, label schemas, review queues, or the aliases of prompts.",
+    "It never holds deleted experiments, scorers, webhooks, label schemas or review queues.",
 )
 
 
@@ -110,7 +110,9 @@ class PredecessorSource:
 
     def notes(self) -> tuple[str, ...]:
         """Say what such an archive does not have, and what of this one was not read."""
-        return (*self._tree.notes, *_ALWAYS)
+        version = f" {self.tool_version}" if self.tool_version else ""
+        origin = f"Exported by mlflow-export-import{version} from {self.origin.uri}." if self.origin.uri else ""
+        return (*self._tree.notes, *filter(None, (origin,)), *_ALWAYS)
 
     def folder_bytes(self, experiment_id: str) -> int:
         """Return the size of everything in the folder of an experiment, documents included."""

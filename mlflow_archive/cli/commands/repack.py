@@ -12,7 +12,7 @@ from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.output import Output
 
 if TYPE_CHECKING:
-    from mlflow_archive.operations.repack import RepackReport
+    from mlflow_archive.operations.repacked import RepackReport
 
 
 @click.command(
@@ -46,6 +46,9 @@ def repack(
     archive: every byte is checked against its digest on the way, and the root digest is equal on both sides. If
     something is damaged, nothing is committed and the exit code is 5.
 
+    An archive of mlflow-export-import, which may be a .zip, becomes one of the new format; what of it cannot be read is
+    listed as losses, and the exit code is 3.
+
     Needs no MLflow.
     """
     from mlflow_archive import api
@@ -63,7 +66,7 @@ def repack(
             **packing,
         )
     output.result(report.to_json(), lambda: summary(report))
-    return 0
+    return int(report.exit_code)
 
 
 def summary(report: RepackReport) -> str:
@@ -80,9 +83,9 @@ def summary(report: RepackReport) -> str:
             "already and have the right digest"
         )
     if report.losses:
-        lines.append(
-            f"The backup could not read everything: it lists {wording.count(report.losses, 'loss', 'losses')}."
-        )
-    lines.append(f"Root digest: {report.root_digest}, the same on both sides")
+        what = "Not everything could be read" if report.converted else "The backup could not read everything"
+        lines.append(f"{what}: it lists {wording.count(report.losses, 'loss', 'losses')}.")
+    same = "of the new archive; the old one has none" if report.converted else "the same on both sides"
+    lines.append(f"Root digest: {report.root_digest}, {same}")
     lines.append(f"Next: mlflow-archive verify {shlex.quote(report.target)} --digest {report.root_digest}")
     return "\n".join(lines)
