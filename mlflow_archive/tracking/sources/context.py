@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Blob, Content, Item, ObjectKey
@@ -64,6 +65,7 @@ class Reading:
     _run_ids: dict[str | None, set[str]] = field(default_factory=dict)
     _trace_links: dict[str | None, dict[str, set[str]]] = field(default_factory=dict)
     _experiments: dict[str | None, tuple[ExperimentRef, ...]] = field(default_factory=dict)
+    _homes: dict[tuple[Kind, str | None], dict[str, str]] = field(default_factory=dict)
     _has_models: dict[str | None, bool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,6 +79,16 @@ class Reading:
         if model_ids:
             with self._lock:
                 self.model_ids.setdefault((workspace, experiment_id), set()).update(model_ids)
+
+    def remember_home(self, kind: Kind, workspace: str | None, id: str, experiment_id: str) -> None:
+        """Remember in which experiment an object stands that was asked for by its id."""
+        with self._lock:
+            self._homes.setdefault((kind, workspace), {})[id] = experiment_id
+
+    def homes(self, kind: Kind, workspace: str | None) -> dict[str, str]:
+        """Return id -> experiment of the objects that were asked for by their ids."""
+        with self._lock:
+            return dict(self._homes.get((kind, workspace), ()))
 
     def remember_run(self, workspace: str | None, run_id: str) -> None:
         """Remember a run for the question which traces are linked to it."""
@@ -133,7 +145,9 @@ class Reading:
             with self._lock:
                 self._experiments[workspace] = known
         for experiment in known:
-            if selection.wants_experiment(experiment.id, experiment.name):
+            if selection.wants_experiment(experiment.id, experiment.name) and (
+                selection.deleted or not experiment.deleted
+            ):
                 yield experiment
 
     def has_logged_models(self, workspace: str | None) -> bool:

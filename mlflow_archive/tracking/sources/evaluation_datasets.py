@@ -25,7 +25,7 @@ _RECORD_PAGE = 1000
 
 
 def read(reading: Reading, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
-    """List the evaluation datasets."""
+    """List the wanted evaluation datasets."""
     wanted = None
     if selection.experiments or selection.experiment_ids is not None:
         wanted = {experiment.id for experiment in reading.experiments(workspace, selection)}
@@ -35,9 +35,13 @@ def read(reading: Reading, workspace: str | None, selection: Selection) -> Itera
         for page in pages(reading.client, "POST", f"{_DATASETS}/search", request, workspace=workspace):
             yield objects(page.get("datasets"))
 
+    if selection.datasets == ():
+        return
     for row in each_once(walk, lambda row: text(row.get("dataset_id"))):
         key = ObjectKey(Kind.EVALUATION_DATASET, text(row.get("dataset_id")), None, workspace, text(row.get("name")))
-        if wanted is None or wanted.intersection(_experiment_ids(reading, key)):
+        if selection.wants_dataset(key.id, key.name) and (
+            wanted is None or wanted.intersection(_experiment_ids(reading, key))
+        ):
             yield Item(key, partial(_load, reading, key, row))
 
 

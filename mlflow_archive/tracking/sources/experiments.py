@@ -19,7 +19,7 @@ def read(reading: Reading, workspace: str | None, selection: Selection) -> Itera
     """List the wanted experiments of a workspace."""
     for row in reading.experiment_rows(workspace):
         experiment = experiment_ref(row)
-        if selection.wants_experiment(experiment.id, experiment.name):
+        if selection.wants_experiment(experiment.id, experiment.name) and (selection.deleted or not experiment.deleted):
             key = ObjectKey(Kind.EXPERIMENT, experiment.id, None, workspace, experiment.name)
             yield Item(key, partial(_load, row))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from urllib.parse import quote
 
 from mlflow_archive.errors import MlflowArchiveError, NotFoundError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
@@ -19,6 +20,7 @@ from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.capabilities import DELETED_LOGGED_MODELS
 from mlflow_archive.tracking.paging import each_once, integer, mapping, member, number, objects, pages, text, without
+from mlflow_archive.tracking.sources import single
 from mlflow_archive.tracking.sources.context import ExperimentRef, Reading, lost, unreadable
 
 _SEARCH = "/api/2.0/mlflow/logged-models/search"
@@ -29,7 +31,10 @@ def read(
     reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
 ) -> Iterator[Item | Loss]:
     """List the wanted logged models of an experiment."""
-    named = reading.named_models(workspace, experiment.id)
+    if selection.logged_model_ids is not None:
+        yield from _asked(reading, workspace, experiment, selection, selection.logged_model_ids)
+        return
+    named = reading.named_models(workspace, experiment.id) if selection.deleted else set()
     if not named and not reading.has_logged_models(workspace):
         return
     found: set[str] = set()
@@ -41,6 +46,24 @@ def read(
             yield row_or_loss
         else:
             yield from _item(reading, workspace, row_or_loss, selection)
+
+
+def _asked(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection, ids: frozenset[str]
+) -> Iterator[Item]:
+    known = reading.homes(Kind.LOGGED_MODEL, workspace)
+    here = [id for id in ids if known.get(id) == experiment.id]
+    for found in single.rows(reading, by_id, workspace, here):
+        if len(found) == 2:
+            yield unreadable(ObjectKey(Kind.LOGGED_MODEL, found[0], experiment.id, workspace), found[1])
+        else:
+            yield from _item(reading, workspace, found[1], selection)
+
+
+def by_id(reading: Reading, workspace: str | None, model_id: str) -> tuple[JSONObject, str] | None:
+    """Return a logged model as a search shows it, deleted ones as well, and its experiment; None if it is gone."""
+    row = _by_id(reading, workspace, model_id)
+    return (row, text(member(row, "info").get("experiment_id"))) if row else None
 
 
 def logged_model_record(row: JSONObject) -> LoggedModelRecord:
@@ -89,7 +112,7 @@ def _unlisted(
 
 
 def _by_id(reading: Reading, workspace: str | None, model_id: str) -> JSONObject | None:
-    path = f"/api/2.0/mlflow/logged-models/{model_id}"
+    path = f"/api/2.0/mlflow/logged-models/{quote(model_id, safe='')}"
     try:
         return member(reading.client.call("GET", path, workspace=workspace), "model")
     except NotFoundError:
@@ -110,7 +133,8 @@ def _by_id(reading: Reading, workspace: str | None, model_id: str) -> JSONObject
 
 def _item(reading: Reading, workspace: str | None, row: JSONObject, selection: Selection) -> Iterator[Item]:
     info = member(row, "info")
-    if not selection.wants_logged_model_id(_id(row)):
+    stage = text(info.get("lifecycle_stage"))
+    if not selection.wants_logged_model_id(_id(row)) or not selection.wants_life_cycle(stage):
         return
     experiment_id, name = text(info.get("experiment_id")), text(info.get("name"))
     key = ObjectKey(Kind.LOGGED_MODEL, _id(row), experiment_id, workspace, name)

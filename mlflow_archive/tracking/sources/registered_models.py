@@ -7,21 +7,24 @@ prompts. Prompts are asked for by their tag (MLflow 2.21 and later). Versions ar
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
-from mlflow_archive.errors import NotFoundError, UsageError
+from mlflow_archive.errors import MlflowArchiveError, NotFoundError, UsageError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.prompt import PromptRecord
 from mlflow_archive.spec.records.registered_model import ModelVersion, RegisteredModelRecord
 from mlflow_archive.spec.selection import Selection
-from mlflow_archive.stream import Blob, Content, Item, ObjectKey
+from mlflow_archive.stream import Blob, Content, Item, ObjectKey, narrowed
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
+from mlflow_archive.tracking.model_files import version_place
 from mlflow_archive.tracking.paging import each_once, integer, mapping, objects, pages, text, without
 from mlflow_archive.tracking.rewriting import NO_PLACE
-from mlflow_archive.tracking.sources.context import ARTIFACTS, Reading
+from mlflow_archive.tracking.sources.context import ARTIFACTS, Reading, lost
 
 _MODELS = "/api/2.0/mlflow/registered-models/search"
 _VERSIONS = "/api/2.0/mlflow/model-versions"
@@ -39,7 +42,7 @@ def read(reading: Reading, workspace: str | None, selection: Selection) -> Itera
         name = text(row.get("name"))
         if not _is_prompt(row) and selection.wants_model(name):
             key = ObjectKey(Kind.REGISTERED_MODEL, name, None, workspace, name)
-            yield Item(key, partial(_load_model, reading, key, row, selection.artifacts))
+            yield Item(key, partial(_load_model, reading, key, row, selection))
 
 
 def read_prompts(reading: Reading, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:
@@ -50,7 +53,7 @@ def read_prompts(reading: Reading, workspace: str | None, selection: Selection) 
         name = text(row.get("name"))
         if _is_prompt(row) and selection.wants_prompt(name):
             key = ObjectKey(Kind.PROMPT, name, None, workspace, name)
-            yield Item(key, partial(_load_prompt, reading, key, row))
+            yield Item(key, partial(_load_prompt, reading, key, row, selection))
 
 
 def _rows(reading: Reading, workspace: str | None, wish: str) -> Iterator[JSONObject]:
@@ -63,17 +66,21 @@ def _rows(reading: Reading, workspace: str | None, wish: str) -> Iterator[JSONOb
     return each_once(walk, lambda row: text(row.get("name")))
 
 
-def _load_prompt(reading: Reading, key: ObjectKey, row: JSONObject) -> Content:
+def _load_prompt(reading: Reading, key: ObjectKey, row: JSONObject, selection: Selection) -> Content:
     versions = _versions(reading, key, row, _PROMPTS_ONLY)
-    return Content(PromptRecord.from_json(_record(row, versions), "the server's answer"))
+    return narrowed(Content(PromptRecord.from_json(_record(row, versions), "the server's answer")), key, selection)
 
 
-def _load_model(reading: Reading, key: ObjectKey, row: JSONObject, artifacts: bool) -> Content:
-    versions = [_with_location(reading, key, version) for version in _versions(reading, key, row, "")]
-    record = RegisteredModelRecord.from_json(_record(row, versions), "the server's answer")
-    if not artifacts:
-        return Content(record)
-    return Content(record, blobs=partial(_blobs, reading, key, record))
+def _load_model(reading: Reading, key: ObjectKey, row: JSONObject, selection: Selection) -> Content:
+    versions = _versions(reading, key, row, "")
+    everything = RegisteredModelRecord.from_json(_record(row, versions), "the server's answer")
+    content = narrowed(Content(everything), key, selection)
+    record = cast("RegisteredModelRecord", content.record)
+    placed = tuple(_with_location(reading, key, version) for version in record.versions)
+    record = record.model_copy(update={"versions": placed})
+    if not selection.artifacts:
+        return replace(content, record=record)
+    return replace(content, record=record, blobs=partial(_blobs, reading, key, record, selection))
 
 
 def _record(row: JSONObject, versions: list[JSONObject]) -> JSONObject:
@@ -137,23 +144,46 @@ def _one_version(reading: Reading, key: ObjectKey, number: int) -> JSONObject | 
     return version if isinstance(version, dict) else None
 
 
-def _with_location(reading: Reading, key: ObjectKey, version: JSONObject) -> JSONObject:
-    params = {"name": key.id, "version": text(version.get("version"))}
+def _with_location(reading: Reading, key: ObjectKey, version: ModelVersion) -> ModelVersion:
+    params = {"name": key.id, "version": str(version.version)}
     try:
         answer = reading.client.call("GET", f"{_VERSIONS}/get-download-uri", params=params, workspace=key.workspace)
     except (NotFoundError, UsageError):
         # A version that is not ready, or whose model is gone, has no place of its own.
         return version
     location = text(answer.get("artifact_uri"))
-    return {**version, "storage_location": location} if location else version
+    return version.model_copy(update={"storage_location": location}) if location else version
 
 
-def _blobs(reading: Reading, key: ObjectKey, record: RegisteredModelRecord) -> Iterator[Blob | Loss]:
-    """Yield the files of versions that lie outside of every run and logged model, which are read with those."""
+def _blobs(
+    reading: Reading, key: ObjectKey, record: RegisteredModelRecord, selection: Selection
+) -> Iterator[Blob | Loss]:
+    """Yield the files of versions: of those that lie outside of every run and logged model, or of all if so wished."""
     for version in record.versions:
-        if version.storage_location and not _is_elsewhere(version):
+        role = f"versions/{version.version}/{ARTIFACTS}"
+        if not version.storage_location:
+            continue
+        if not _is_elsewhere(version):
             owner = ArtifactOwner(Kind.REGISTERED_MODEL, key.id, version.storage_location, key.workspace)
-            yield from reading.blobs(key, owner, role=f"versions/{version.version}/{ARTIFACTS}")
+            yield from reading.blobs(key, owner, role=role)
+        elif selection.version_files and not version.storage_location.startswith(NO_PLACE):
+            yield from _copied(reading, key, version, role)
+
+
+def _copied(reading: Reading, key: ObjectKey, version: ModelVersion, role: str) -> Iterator[Blob | Loss]:
+    """Yield the files of a version that lie in a run or a logged model."""
+    row: JSONObject = {"name": key.id, "version": version.version, "run_id": version.run_id or ""}
+    try:
+        place = version_place(reading.client, {**row, "model_id": version.model_id or ""})
+    except MlflowArchiveError as error:
+        yield lost(key, error, path=role)
+        return
+    below = f"{place.path}/" if place.path else ""
+    for blob in reading.blobs(key, replace(place.owner, workspace=key.workspace), role=role):
+        if isinstance(blob, Loss):
+            yield blob
+        elif blob.name.startswith(below):
+            yield replace(blob, name=blob.name.removeprefix(below))
 
 
 def _is_elsewhere(version: ModelVersion) -> bool:

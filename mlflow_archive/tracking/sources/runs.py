@@ -9,14 +9,16 @@ from mlflow_archive.errors import MlflowArchiveError, UsageError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.run import RunRecord
-from mlflow_archive.spec.selection import Selection
+from mlflow_archive.spec.selection import PARENT_RUN_TAG, Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.paging import each_once, integer, mapping, member, number, objects, pages, text, without
+from mlflow_archive.tracking.sources import single
 from mlflow_archive.tracking.sources.context import ExperimentRef, Reading, unreadable
 from mlflow_archive.tracking.sources.histories import Batch, batch_size, metrics_part
 from mlflow_archive.tracking.sources.run_files import RunFiles
 
+_GET = "/api/2.0/mlflow/runs/get"
 _PAGE = 1000
 _PATH = "the server's answer"
 #: The code of the error that the run filter is wrong.
@@ -24,7 +26,7 @@ WRONG_FILTER = "run_filter"
 
 
 def read(reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection) -> Iterator[Item]:
-    """List the wanted runs of an experiment, deleted ones included.
+    """List the wanted runs of an experiment, deleted ones included unless the selection leaves them out.
 
     Histories of the next runs are fetched while the last ones are written.
     """
@@ -50,8 +52,12 @@ def _groups(
     """Yield the wanted runs in groups whose histories are read together; a run that is not understood alone."""
     group: list[RunRecord] = []
     for row in _rows(reading, workspace, experiment, selection):
-        run_id = text(member(row, "info").get("run_id"))
-        if not selection.wants_run_id(run_id):
+        if isinstance(row, Item):
+            yield row
+            continue
+        info = member(row, "info")
+        run_id = text(info.get("run_id"))
+        if not selection.wants_run_id(run_id) or not selection.wants_life_cycle(text(info.get("lifecycle_stage"))):
             continue
         try:
             run = run_record(row)
@@ -87,16 +93,49 @@ def run_record(row: JSONObject) -> RunRecord:
     return RunRecord.from_json(value, _PATH)
 
 
+def by_id(reading: Reading, workspace: str | None, run_id: str) -> tuple[JSONObject, str]:
+    """Return a run as a search shows it, and its experiment.
+
+    Raises:
+        NotFoundError: There is none.
+        UsageError: This cannot be an id.
+    """
+    answer = reading.client.call("GET", _GET, params={"run_id": run_id}, workspace=workspace)
+    run = member(answer, "run")
+    return run, text(member(run, "info").get("experiment_id"))
+
+
+def ids_asked(selection: Selection) -> frozenset[str] | None:
+    """Return the runs that are to be read one by one; None if they are searched for."""
+    return None if selection.run_filter or selection.parent_run_ids is not None else selection.run_ids
+
+
 def _rows(
     reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
+) -> Iterator[JSONObject | Item]:
+    asked = ids_asked(selection)
+    if asked is not None:
+        known = reading.homes(Kind.RUN, workspace)
+        here = [id for id in asked if known.get(id) == experiment.id]
+        for found in single.rows(reading, by_id, workspace, here):
+            if len(found) == 2:
+                yield unreadable(ObjectKey(Kind.RUN, found[0], experiment.id, workspace), found[1])
+            elif selection.wants_time(integer(member(found[1], "info").get("start_time"))):
+                yield found[1]
+        return
+    for wish in _filters(selection):
+        yield from _searched(reading, workspace, experiment, selection, wish)
+
+
+def _searched(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection, wish: str
 ) -> Iterator[JSONObject]:
     request: JSONObject = {
         "experiment_ids": [experiment.id],
-        "run_view_type": "ALL",
+        "run_view_type": "ALL" if selection.deleted else "ACTIVE_ONLY",
         "max_results": _PAGE,
         "order_by": ["attributes.start_time ASC"],
     }
-    wish = _filter(selection)
     if wish:
         request["filter"] = wish
 
@@ -113,13 +152,19 @@ def _rows(
     return each_once(walk, lambda row: text(member(row, "info").get("run_id")))
 
 
-def _filter(selection: Selection) -> str:
+def _filters(selection: Selection) -> Iterator[str]:
+    """Yield the filters whose answers together are the wanted runs; no run is in two of them."""
     clauses = [selection.run_filter] if selection.run_filter else []
     if selection.since_ms is not None:
         clauses.append(f"attributes.start_time >= {selection.since_ms}")
     if selection.until_ms is not None:
         clauses.append(f"attributes.start_time < {selection.until_ms}")
-    return " and ".join(clauses)
+    if selection.parent_run_ids is None:
+        yield " and ".join(clauses)
+        return
+    # No list of values can be asked of a tag.
+    for parent in sorted(selection.parent_run_ids):
+        yield " and ".join((*clauses, f"tags.`{PARENT_RUN_TAG}` = {_quoted(parent)}"))
 
 
 def _items(reading: Reading, batch: Batch, runs: list[RunRecord], files: RunFiles | None) -> Iterator[Item]:
@@ -146,7 +191,7 @@ def _with_models(reading: Reading, key: ObjectKey, run: RunRecord) -> RunRecord:
     """
     if not reading.has_logged_models(key.workspace):
         return run
-    answer = reading.client.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": key.id}, workspace=key.workspace)
+    answer = reading.client.call("GET", _GET, params={"run_id": key.id}, workspace=key.workspace)
     inputs = objects(member(member(answer, "run"), "inputs").get("model_inputs"))
     outputs = [_numbered(made) for made in objects(member(member(answer, "run"), "outputs").get("model_outputs"))]
     named = [text(given.get("model_id")) for given in inputs]
@@ -155,6 +200,10 @@ def _with_models(reading: Reading, key: ObjectKey, run: RunRecord) -> RunRecord:
         run = run.model_copy(update={"model_outputs": tuple(outputs)})
     reading.name_models(key.workspace, run.info.experiment_id, named)
     return run.model_copy(update={"model_inputs": tuple(inputs)})
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if "'" not in value else f'"{value}"'
 
 
 def _metric(metric: JSONObject) -> JSONValue:

@@ -26,6 +26,7 @@ from mlflow_archive.tracking.sources import (
     runs,
     scorers,
     server_objects,
+    single,
     traces,
     webhooks,
     workspaces,
@@ -56,6 +57,14 @@ _READERS_IN_EXPERIMENT: dict[Kind, ExperimentReader] = {
     Kind.LABEL_SCHEMA: server_objects.read_label_schemas,
     Kind.REVIEW_QUEUE: partial(server_objects.read_in_experiment, Kind.REVIEW_QUEUE),
     Kind.ISSUE: partial(server_objects.read_in_experiment, Kind.ISSUE),
+}
+
+
+#: Reads an object by its id, for the kinds that can be asked for so.
+_BY_ID: dict[Kind, single.Fetch] = {
+    Kind.RUN: runs.by_id,
+    Kind.LOGGED_MODEL: logged_models.by_id,
+    Kind.TRACE: traces.by_id,
 }
 
 
@@ -153,6 +162,11 @@ class MlflowSource:
                 raise
             yield lost(ObjectKey(kind, "", None, workspace), error)
             return
+        ids = _ids_asked(kind, selection)
+        if ids is not None:
+            homes, losses = single.homes(self._reading, kind, _BY_ID[kind], workspace, ids)
+            yield from losses
+            wanted = tuple(experiment for experiment in wanted if experiment.id in homes.values())
         for experiment in wanted:
             key = ObjectKey(kind, "", experiment.id, workspace)
             start = partial(_READERS_IN_EXPERIMENT[kind], self._reading, workspace, experiment, selection)
@@ -169,3 +183,12 @@ class MlflowSource:
             if key.kind is Kind.RUN and error.code == runs.WRONG_FILTER:
                 raise
             yield lost(key, error)
+
+
+def _ids_asked(kind: Kind, selection: Selection) -> frozenset[str] | None:
+    """Return the objects that are to be read one by one; None if they are listed."""
+    if kind is Kind.RUN:
+        return runs.ids_asked(selection)
+    if kind is Kind.LOGGED_MODEL:
+        return selection.logged_model_ids
+    return selection.trace_ids if kind is Kind.TRACE else None

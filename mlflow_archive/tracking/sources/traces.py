@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import partial
+from urllib.parse import quote
 
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
@@ -22,7 +23,8 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.capabilities import TRACE_LINKS, TRACES_V3
-from mlflow_archive.tracking.paging import each_once, finite, integer, mapping, objects, pages, text, without
+from mlflow_archive.tracking.paging import each_once, finite, integer, mapping, member, objects, pages, text, without
+from mlflow_archive.tracking.sources import single
 from mlflow_archive.tracking.sources.context import MAX_LINK_RUNS, ExperimentRef, Reading, unreadable
 from mlflow_archive.tracking.sources.spans import spans_part
 
@@ -37,6 +39,9 @@ def read(
     """List the wanted traces of an experiment, those in progress included."""
     links: dict[str, set[str]] | None = None
     for row in _rows(reading, workspace, experiment, selection):
+        if isinstance(row, Item):
+            yield row
+            continue
         try:
             info = row if "trace_id" in row else as_v3(row)
         except MlflowArchiveError as error:
@@ -84,7 +89,40 @@ def as_v3(row: JSONObject) -> JSONObject:
     return {name: value for name, value in info.items() if value is not None}
 
 
+def by_id(reading: Reading, workspace: str | None, trace_id: str) -> tuple[JSONObject, str]:
+    """Return a trace as a search shows it, and its experiment.
+
+    Raises:
+        NotFoundError: There is none.
+        UsageError: This cannot be an id.
+    """
+    name = quote(trace_id, safe="")
+    if reading.client.at_least(TRACES_V3):
+        answer = reading.client.call("GET", f"/api/3.0/mlflow/traces/{name}", workspace=workspace)
+        info = member(member(answer, "trace"), "trace_info")
+        place = member(member(info, "trace_location"), "mlflow_experiment")
+        return info, text(place.get("experiment_id"))
+    answer = reading.client.call("GET", f"/api/2.0/mlflow/traces/{name}/info", workspace=workspace)
+    info = member(answer, "trace_info")
+    return info, text(info.get("experiment_id"))
+
+
 def _rows(
+    reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
+) -> Iterator[JSONObject | Item]:
+    if selection.trace_ids is not None:
+        known = reading.homes(Kind.TRACE, workspace)
+        here = [id for id in selection.trace_ids if known.get(id) == experiment.id]
+        for found in single.rows(reading, by_id, workspace, here):
+            if len(found) == 2:
+                yield unreadable(ObjectKey(Kind.TRACE, found[0], experiment.id, workspace), found[1])
+            else:
+                yield found[1]
+        return
+    yield from _searched(reading, workspace, experiment, selection)
+
+
+def _searched(
     reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
 ) -> Iterator[JSONObject]:
     request: JSONObject = {"max_results": _PAGE, "order_by": ["timestamp_ms ASC"]}

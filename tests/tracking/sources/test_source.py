@@ -127,12 +127,6 @@ def test_workspaces_that_could_not_be_listed_are_a_loss_of_every_kind(error):
     assert str(error) in loss.reason
 
 
-def test_only_the_runs_of_a_closure_come():
-    answers = {SEARCH: experiments("1"), RUNS: lambda request: {"runs": [run("a"), run("b")]}}
-    items = list(source(answers).read(Kind.RUN, Selection(run_ids=frozenset({"b"}))))
-    assert [item.key.id for item in items] == ["b"]
-
-
 def test_a_history_without_its_latest_value_is_kept_and_reported():
     answers = {
         SEARCH: experiments("1"),
