@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow_archive.spec.renaming import Renaming
     from mlflow_archive.spec.selection import Selection
     from mlflow_archive.storage.containers import Compression, Container
+    from mlflow_archive.tracking.settings import Settings
 
 IfExists = Literal["skip", "update", "fail", "duplicate"]
 
@@ -195,7 +196,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
 
 def copy(  # noqa: PLR0913 - the choices of a copy
     source_uri: str | None,
-    target_uri: str,
+    target_uri: str | None,
     *,
     selection: Selection | None = None,
     if_exists: IfExists = "skip",
@@ -207,6 +208,8 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     source_artifact_roots: Mapping[str, str] | None = None,
     target_artifact_roots: Mapping[str, str] | None = None,
     artifact_options: Mapping[str, object] | None = None,
+    source_settings: Settings | None = None,
+    target_settings: Settings | None = None,
     notebook_formats: tuple[str, ...] = (),
     notebook_folder: str | None = None,
     permissions: bool = False,
@@ -216,7 +219,8 @@ def copy(  # noqa: PLR0913 - the choices of a copy
     """Bring everything a server has, or a selection, to another server, without anything in between.
 
     The arguments are those of `backup` for the source and of `restore` for the target. With the same server at both
-    ends, ``if_exists="duplicate"`` or renames make clones.
+    ends, ``if_exists="duplicate"`` or renames make clones. ``source_settings`` and ``target_settings`` are credentials
+    of each end, in place of MLflow's variables (`mlflow_archive.api.copying.Between`).
 
     Raises:
         UsageError: The request contradicts itself.
@@ -247,6 +251,8 @@ def copy(  # noqa: PLR0913 - the choices of a copy
         parallelism=at_least_one(parallelism),
         source_artifacts=ArtifactPlaces(source_artifact_roots, artifact_options),
         target_artifacts=ArtifactPlaces(target_artifact_roots, artifact_options),
+        source_settings=source_settings,
+        target_settings=target_settings,
         beyond=beyond_mlflow(notebook_formats, permissions=permissions),
         observer=observer,
     )

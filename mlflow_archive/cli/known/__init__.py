@@ -40,6 +40,9 @@ KNOWN: dict[str, Known] = {
         "export_evaluation_datasets", "Write several or all evaluation datasets into an archive."
     ),
     "export-evaluation-dataset": Known("export_evaluation_datasets", "Write an evaluation dataset into an archive."),
+    "copy-run": Known("copying", "Copy a run from server to server."),
+    "copy-experiment": Known("copying", "Copy an experiment from server to server."),
+    "copy-model": Known("copying", "Copy a registered model from server to server."),
     "get-model-signature": Known("signatures", "Print the signature of a model."),
     "set-model-signature": Known("signatures", "Infer a signature from samples and write it into a model."),
     "list-model-versions-without-signatures": Known("signatures", "List the versions that have no signature."),
