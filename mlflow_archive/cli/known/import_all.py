@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from mlflow_archive.cli.command import Command
-from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known import importing as shared
 
 
-@click.command("import-all", cls=Command, short_help=KNOWN["import-all"].help, interrupted=shared.INTERRUPTED)
+@shared.import_command("import-all")
 @shared.replace_option("--delete-model", what="registered model")
 @shared.replace_option("--delete-prompt", what="prompt")
 @shared.replace_option("--delete-evaluation-dataset", what="evaluation dataset")

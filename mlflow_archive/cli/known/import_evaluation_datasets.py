@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import click
 
-from mlflow_archive.cli.command import Command
-from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known import importing as shared
+from mlflow_archive.spec.patterns import exactly
 
 
-@click.command(
-    "import-evaluation-datasets",
-    cls=Command,
-    short_help=KNOWN["import-evaluation-datasets"].help,
-    interrupted=shared.INTERRUPTED,
-)
+@shared.import_command("import-evaluation-datasets")
 @shared.replace_option("--delete-evaluation-dataset", what="evaluation dataset")
 @shared.import_options()
 def import_evaluation_datasets(*, bring: shared.Import, delete_evaluation_dataset: bool) -> int:
@@ -23,12 +17,7 @@ def import_evaluation_datasets(*, bring: shared.Import, delete_evaluation_datase
     return bring.run(only=("evaluation-datasets",), replace=replace)
 
 
-@click.command(
-    "import-evaluation-dataset",
-    cls=Command,
-    short_help=KNOWN["import-evaluation-dataset"].help,
-    interrupted=shared.INTERRUPTED,
-)
+@shared.import_command("import-evaluation-dataset")
 @click.option(
     "--evaluation-dataset-name",
     "--dataset-name",
@@ -46,7 +35,7 @@ def import_evaluation_dataset(
     Of several datasets in an archive the one of the name is imported.
     """
     return bring.run(
-        datasets=[bring.the_dataset(dataset_name)],
+        datasets=[exactly(bring.the_dataset(dataset_name))],
         only=("evaluation-datasets",),
         dataset_name=dataset_name,
         replace=shared.replaced(evaluation_datasets=delete_evaluation_dataset),

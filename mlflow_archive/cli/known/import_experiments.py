@@ -6,17 +6,14 @@ from typing import Any
 
 import click
 
-from mlflow_archive.cli.command import Command
-from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known import importing as shared
+from mlflow_archive.spec.patterns import exactly
 
 #: All that belongs to an experiment.
 _KINDS = ("experiments", "runs", "logged-models", "traces", "scorers", "label-schemas", "review-queues", "issues")
 
 
-@click.command(
-    "import-experiments", cls=Command, short_help=KNOWN["import-experiments"].help, interrupted=shared.INTERRUPTED
-)
+@shared.import_command("import-experiments")
 @click.option(
     "--experiment-name-prefix", "experiment_prefix", metavar="TEXT", default="", help="Put before every name."
 )
@@ -30,9 +27,7 @@ def import_experiments(*, bring: shared.Import, **wishes: Any) -> int:
     return bring.run(only=_KINDS, **wishes)
 
 
-@click.command(
-    "import-experiment", cls=Command, short_help=KNOWN["import-experiment"].help, interrupted=shared.INTERRUPTED
-)
+@shared.import_command("import-experiment")
 @shared.experiment_name_option
 @shared.source_tags_option()
 @shared.user_option
@@ -46,10 +41,10 @@ def import_experiment(*, bring: shared.Import, experiment_name: str, **wishes: A
     experiments in an archive the one of the name is imported.
     """
     name = bring.the_experiment(experiment_name)
-    return bring.run(experiments=[name], only=_KINDS, rename_experiments={name: experiment_name}, **wishes)
+    return bring.run(experiments=[exactly(name)], only=_KINDS, rename_experiments={name: experiment_name}, **wishes)
 
 
-@click.command("import-run", cls=Command, short_help=KNOWN["import-run"].help, interrupted=shared.INTERRUPTED)
+@shared.import_command("import-run")
 @shared.experiment_name_option
 @shared.source_tags_option()
 @shared.mlmodel_option
@@ -63,5 +58,8 @@ def import_run(*, bring: shared.Import, experiment_name: str, **wishes: Any) -> 
     """
     source = bring.the_experiment(experiment_name)
     return bring.run(
-        experiments=[source], only=("runs", "logged-models", "traces"), into_experiment=experiment_name, **wishes
+        experiments=[exactly(source)],
+        only=("runs", "logged-models", "traces"),
+        into_experiment=experiment_name,
+        **wishes,
     )

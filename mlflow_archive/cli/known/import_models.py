@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from mlflow_archive.cli.command import Command
-from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known import importing as shared
 from mlflow_archive.cli.known.bools import boolean
+from mlflow_archive.spec.patterns import exactly
 
 #: All that versions of a model come from.
 _BELOW = ("experiments", "runs", "logged-models")
@@ -19,7 +18,7 @@ _model_option = click.option(
 )
 
 
-@click.command("import-models", cls=Command, short_help=KNOWN["import-models"].help, interrupted=shared.INTERRUPTED)
+@shared.import_command("import-models")
 @shared.replace_option("--delete-model", what="registered model")
 @shared.rename_option("--experiment-rename-file", "rename_experiments", what="experiment")
 @shared.rename_option("--model-rename-file", "rename_models", what="registered model")
@@ -33,7 +32,7 @@ def import_models(*, bring: shared.Import, delete_model: bool, **wishes: Any) ->
     return bring.run(only=("models", "traces", *_BELOW), replace=shared.replaced(models=delete_model), **wishes)
 
 
-@click.command("import-model", cls=Command, short_help=KNOWN["import-model"].help, interrupted=shared.INTERRUPTED)
+@shared.import_command("import-model")
 @_model_option
 @shared.experiment_name_option
 @shared.replace_option("--delete-model", what="registered model")
@@ -58,7 +57,7 @@ def import_model(
     they come from go into one experiment. Of several models in an archive the one of the name is imported.
     """
     return bring.run(
-        models=[bring.the_model(model_name)],
+        models=[exactly(bring.the_model(model_name))],
         only=("models", *_BELOW),
         model_name=model_name,
         into_experiment=experiment_name,
@@ -68,9 +67,7 @@ def import_model(
     )
 
 
-@click.command(
-    "import-model-version", cls=Command, short_help=KNOWN["import-model-version"].help, interrupted=shared.INTERRUPTED
-)
+@shared.import_command("import-model-version")
 @_model_option
 @shared.experiment_name_option
 @boolean("--create-model", "create_models", help="Make the registered model if the target does not have it.")
@@ -84,7 +81,7 @@ def import_model(
 def import_model_version(*, bring: shared.Import, model_name: str, experiment_name: str, **wishes: Any) -> int:
     """Import the model version that an archive holds as the next version of a registered model, with its run."""
     return bring.run(
-        models=[bring.the_model(model_name)],
+        models=[exactly(bring.the_model(model_name))],
         only=("models", *_BELOW),
         model_name=model_name,
         into_experiment=experiment_name,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from mlflow_archive.cli.command import Command
-from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known import importing as shared
+from mlflow_archive.spec.patterns import exactly
 
 
-@click.command("import-prompts", cls=Command, short_help=KNOWN["import-prompts"].help, interrupted=shared.INTERRUPTED)
+@shared.import_command("import-prompts")
 @shared.replace_option("--delete-prompt", what="prompt")
 @shared.import_options()
 def import_prompts(*, bring: shared.Import, delete_prompt: bool) -> int:
@@ -17,7 +16,7 @@ def import_prompts(*, bring: shared.Import, delete_prompt: bool) -> int:
     return bring.run(only=("prompts",), replace=shared.replaced(prompts=delete_prompt))
 
 
-@click.command("import-prompt", cls=Command, short_help=KNOWN["import-prompt"].help, interrupted=shared.INTERRUPTED)
+@shared.import_command("import-prompt")
 @click.option("--prompt-name", metavar="NAME", help="Its name at the target, if not that at the source.")
 @shared.replace_option("--delete-prompt", what="prompt")
 @shared.import_options()
@@ -28,7 +27,7 @@ def import_prompt(*, bring: shared.Import, prompt_name: str | None, delete_promp
     prompts in an archive the one of the name is imported.
     """
     return bring.run(
-        prompts=[bring.the_prompt(prompt_name)],
+        prompts=[exactly(bring.the_prompt(prompt_name))],
         only=("prompts",),
         prompt_name=prompt_name,
         replace=shared.replaced(prompts=delete_prompt),

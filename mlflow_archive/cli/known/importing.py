@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mlflow_archive.cli import options
+from mlflow_archive.cli.command import Command
+from mlflow_archive.cli.known import KNOWN
 from mlflow_archive.cli.known.bools import boolean
 from mlflow_archive.cli.known.exporting import PARALLEL, parallelism
+from mlflow_archive.cli.known.workspace import only_at_workspace
 from mlflow_archive.cli.output import Output
-from mlflow_archive.errors import UsageError
+from mlflow_archive.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from mlflow_archive.operations.browsing import Archive
@@ -54,11 +57,15 @@ class Import:
     artifact_options: Mapping[str, Any]
     output: Output
 
-    def run(self, *, verbose: bool = False, **wishes: Any) -> int:
+    def run(
+        self, *, verbose: bool = False, permissions: bool = False, notebook_folder: str | None = None, **wishes: Any
+    ) -> int:
         """Import what the wishes want, as they want it (`mlflow_archive.operations.policies.Bringing`).
 
         Args:
             verbose: Name every object in the summary.
+            permissions: Set permissions; said to be impossible where the target is no Databricks workspace.
+            notebook_folder: Import notebooks into this folder; likewise.
             wishes: Further arguments of `mlflow_archive.api.restore`.
 
         Returns:
@@ -67,6 +74,11 @@ class Import:
         from mlflow_archive import api
         from mlflow_archive.cli.summary import show_report
 
+        asked = {
+            "permissions": ("--import-permissions", permissions),
+            "notebook_folder": ("--dst-notebook-dir", notebook_folder),
+        }
+        beyond = only_at_workspace(self.tracking_uri, self.output, asked)
         with self.output.watching() as observer:
             report = api.restore(
                 self.input_dir,
@@ -77,6 +89,7 @@ class Import:
                 storage_options=self.storage_options,
                 artifact_options=self.artifact_options,
                 observer=observer,
+                **beyond,
                 **wishes,
             )
         return show_report(report, self.output, losses_in="printed by --json", verbose=verbose)
@@ -86,6 +99,7 @@ class Import:
 
         Raises:
             UsageError: There are several, and none has the name.
+            NotFoundError: There is none.
         """
         return self._the_one(name, "experiment", lambda archive: (found.name for found in archive.experiments()))
 
@@ -117,7 +131,14 @@ class Import:
                 f"{place} holds {len(names)} {what}s{none}: import them all with the command for many, or choose one "
                 "with `mlflow-archive restore`."
             )
-        return next(iter(names), name or "")
+        if not names:
+            raise NotFoundError(f"{place} holds no {what}.")
+        return names.pop()
+
+
+def import_command(name: str) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a function the command of this name."""
+    return click.command(name, cls=Command, short_help=KNOWN[name].help, interrupted=INTERRUPTED)
 
 
 def import_options() -> Callable[[F], F]:

@@ -85,10 +85,14 @@ class Importer:
         found = self.target.post("runs/search", **body).get("runs", [])
         return {run["info"]["run_name"]: self.target.run(run["info"]["run_id"]) for run in found}
 
-    def file(self, run: dict, path: str) -> str:
-        """Return the text of a file of a run that `runs` gave."""
-        owner = ArtifactOwner(Kind.RUN, run["info"]["run_id"], run["info"]["artifact_uri"])
-        return self.target.files.read(owner, path).decode()
+    def file(self, kind: Kind, id: str, root: str, path: str) -> str:
+        """Return the text of a file of a run or a logged model."""
+        return self.target.files.read(ArtifactOwner(kind, id, root), path).decode()
+
+    def records(self, dataset_id: str) -> list[str]:
+        """Return the questions in an evaluation dataset, sorted."""
+        found = self.target.get(f"/api/3.0/mlflow/datasets/{dataset_id}/records", max_results=100)
+        return sorted(record["inputs"]["question"] for record in json.loads(found.get("records") or "[]"))
 
     def model(self, name: str) -> dict | None:
         """Return a registered model or a prompt, tags and aliases as mappings; None if there is none."""
@@ -157,8 +161,8 @@ def new() -> New:
 def archived(tmp_path: Path) -> Archived:
     """Writes objects into an archive; returns its place."""
 
-    def write(*items: Item, name: str = "archive") -> str:
-        place = str(tmp_path / name)
+    def write(*items: Item, name: str = "archive", place: str = "") -> str:
+        place = place or str(tmp_path / name)
         with closing(open_store(place)) as store:
             report = archive(ItemSource(items), store, Selection())
         assert not report.losses, report.losses
