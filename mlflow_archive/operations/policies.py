@@ -23,6 +23,7 @@ class Policies(TypedDict, total=False):
         into_experiment: Everything of every source experiment goes into this one of the target, which is made if it
             is not there. What it has stays; its tags are changed only with ``if_exists="update"``.
         experiment_prefix: Put before the name of every experiment, after renaming.
+        experiment_tags: False leaves the tags of experiments out.
         model_name: The name at the target of the one registered model that is wanted.
         prompt_name: The same for the one prompt.
         dataset_name: The same for the one evaluation dataset.
@@ -32,7 +33,7 @@ class Policies(TypedDict, total=False):
         append_versions: Versions of a registered model that the target has get its next numbers, instead of keeping
             their own. A second time they are found by their provenance tag.
         stages_and_aliases: False leaves the stages and aliases of model versions out.
-        registry_metadata: False leaves the descriptions and tags of registered models and their versions out.
+        registry_metadata: False leaves the descriptions and tags of registered models out; those of versions come.
         source_tags: Write what experiments, runs, registered models and versions were at their source into tags:
             ``mlflow_archive.source.*``, or in the layout of one of the prefixes of mlflow-export-import. An object
             that has such tags already keeps them: they tell its origin.
@@ -44,6 +45,7 @@ class Policies(TypedDict, total=False):
 
     into_experiment: str | None
     experiment_prefix: str
+    experiment_tags: bool
     model_name: str | None
     prompt_name: str | None
     dataset_name: str | None

@@ -32,6 +32,7 @@ def test_every_policy_has_its_effect_on_the_choices() -> None:
     asked: dict[str, Any] = {
         "into_experiment": "home",
         "experiment_prefix": "old ",
+        "experiment_tags": False,
         "model_name": "m",
         "prompt_name": "p",
         "dataset_name": "d",
@@ -41,6 +42,8 @@ def test_every_policy_has_its_effect_on_the_choices() -> None:
         "stages_and_aliases": False,
         "registry_metadata": False,
         "source_tags": "mlflow_exim",
+        "edit_mlmodels": False,
+        "await_versions_s": 3,
         "keep_user": False,
     }
     assert set(asked) == set(Policies.__annotations__)
@@ -51,6 +54,7 @@ def test_every_policy_has_its_effect_on_the_choices() -> None:
     options = _sink_options(make_choices(asked))  # type: ignore[arg-type]
     assert options == SinkOptions(
         into_experiment="home",
+        experiment_tags=False,
         only_names={Kind.REGISTERED_MODEL: "m", Kind.PROMPT: "p", Kind.EVALUATION_DATASET: "d"},
         replace=REPLACEABLE,
         create_models=False,
@@ -58,6 +62,8 @@ def test_every_policy_has_its_effect_on_the_choices() -> None:
         stages_and_aliases=False,
         registry_metadata=False,
         source_tags="mlflow_exim.",
+        edit_mlmodels=False,
+        await_versions_s=3,
         keep_user=False,
     )
 

@@ -30,6 +30,8 @@ from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _DEFAULT_ID = "0"
+#: The source's id of an experiment that stands for several: none of a source is like it.
+_OF_SEVERAL = "*"
 _UNDER_WAY = "true"
 #: What the mark says where a server has no call to take it off.
 _OVER = "false"
@@ -55,6 +57,14 @@ class TargetExperiment:
     lock: RLock = field(default_factory=RLock, repr=False)
 
 
+@dataclass
+class JoinedExperiment:
+    """The one experiment of the target for all of the source, and what is to be told of those there."""
+
+    target: TargetExperiment
+    records: dict[str, ExperimentRecord] = field(default_factory=dict)
+
+
 class Experiments:
     """Writes experiments, and tells the sinks of what is in them where to write.
 
@@ -68,6 +78,7 @@ class Experiments:
         self._context = context
         self._targets: dict[str, TargetExperiment] = {}
         self._names: dict[str | None, dict[str, TargetExperiment]] = {}
+        self._joined: dict[str | None, JoinedExperiment] = {}
         self._lock = RLock()
 
     def write(self, item: Item) -> Outcome:
@@ -77,6 +88,8 @@ class Experiments:
         options = self._context.options
         wanted = options.experiment_prefix + options.rename_experiment.rename(record.name)
         with self._lock:
+            if options.into_experiment is not None:
+                return self._join(key, record, options.into_experiment)
             known = self._known(key.workspace)
             found = known.get(wanted)
             if found is not None and self._context.if_exists is IfExists.DUPLICATE and found.id != _DEFAULT_ID:
@@ -96,6 +109,8 @@ class Experiments:
         if found is not None:
             return found
         with self._lock:
+            if self._context.options.into_experiment is not None:
+                return self._joint(key, source_id, self._context.options.into_experiment).target
             for candidate in self._known(key.workspace).values():
                 if candidate.tags.get(provenance.SOURCE_ID) == source_id:
                     self._register(source_id, candidate)
@@ -144,10 +159,7 @@ class Experiments:
     def _take(self, key: ObjectKey, record: ExperimentRecord, found: TargetExperiment) -> Outcome:
         ours = provenance.SOURCE_ID in found.tags
         if found.deleted and not ours:
-            raise ConflictError(
-                f"An experiment named {found.name!r} is deleted at the target, which keeps its name taken; restore it "
-                "or remove it for good there, or rename this one."
-            )
+            raise _is_deleted(found.name)
         if found.id != _DEFAULT_ID and not (ours and found.interrupted):
             self._context.refuse_existing(key, found.name)
         self._register(record.experiment_id, found)
@@ -162,14 +174,14 @@ class Experiments:
             losses = self._complete_default(key, record, found)
             return Outcome(key, Status.SKIPPED, reason="exists", target_id=found.id, losses=losses)
         self.awake(ObjectKey(Kind.EXPERIMENT, key.id, record.experiment_id, key.workspace))
-        losses = tuple(self._set_tags(key, found.id, own_tags(record.tags)))
+        losses = tuple(self._set_tags(key, found.id, self._tags(record)))
         return Outcome(key, Status.STORED, reason="updated", target_id=found.id, losses=losses)
 
     def _resume(self, key: ObjectKey, record: ExperimentRecord, found: TargetExperiment, *, ours: bool) -> Outcome:
         """Go on with an experiment that an interrupted restore made or wrote into."""
         found.delete_at_end = ours and record.lifecycle_stage == "deleted"
         self._settle_later(key, found)
-        wanted = own_tags(record.tags)
+        wanted = self._tags(record)
         if not ours and self._context.if_exists is not IfExists.UPDATE:
             wanted = {}
         missing = {name: value for name, value in wanted.items() if found.tags.get(name) != value}
@@ -186,7 +198,7 @@ class Experiments:
         """Add tags to the Default experiment, which every server makes bare; what it has stays."""
         if found.id != _DEFAULT_ID or found.deleted:
             return ()
-        missing = {name: value for name, value in own_tags(record.tags).items() if name not in found.tags}
+        missing = {name: value for name, value in self._tags(record).items() if name not in found.tags}
         found.tags.update(missing)
         return tuple(self._set_tags(key, found.id, missing))
 
@@ -197,7 +209,7 @@ class Experiments:
             self._register(record.experiment_id, target)
             return self._context.plan(key, renamed=renamed)
         target.tags = self._context.provenance(record.experiment_id, incomplete=True)
-        tags = own_tags(record.tags)
+        tags = self._tags(record)
         losses: tuple[Loss, ...] = ()
         try:
             target.id = self._send(key, name, {**tags, **target.tags})
@@ -207,15 +219,72 @@ class Experiments:
             # One bad tag refuses them all; then they go one by one and only the bad one is lost.
             target.id = self._send(key, name, target.tags)
             losses = tuple(self._set_tags(key, target.id, tags))
-        answer = self._context.client.call(
-            "GET", "/api/2.0/mlflow/experiments/get", params={"experiment_id": target.id}, workspace=key.workspace
-        )
-        target.root = text(cast("JSONObject", answer["experiment"]), "artifact_location")
-        self._known(key.workspace)[name] = target
+        self._made(key, target)
         self._register(record.experiment_id, target)
         self._settle_later(key, target)
         reason = f"renamed to {renamed!r}" if renamed else ""
         return Outcome(key, Status.STORED, reason=reason, target_id=target.id, losses=losses)
+
+    def _made(self, key: ObjectKey, target: TargetExperiment) -> None:
+        """Ask where the files of a new experiment are, and know it by its name."""
+        answer = self._context.client.call(
+            "GET", "/api/2.0/mlflow/experiments/get", params={"experiment_id": target.id}, workspace=key.workspace
+        )
+        target.root = text(cast("JSONObject", answer["experiment"]), "artifact_location")
+        self._known(key.workspace)[target.name] = target
+
+    def _tags(self, record: ExperimentRecord) -> dict[str, str]:
+        tags = own_tags(record.tags) if self._context.options.experiment_tags else {}
+        return tags | self._context.source_tags.of_experiment(record)
+
+    def _join(self, key: ObjectKey, record: ExperimentRecord, name: str) -> Outcome:
+        """Let what is in an experiment of the source go into the one of the target that is for all."""
+        joint = self._joint(key, record.experiment_id, name)
+        joint.records[record.experiment_id] = record
+        target, update = joint.target, self._context.if_exists is IfExists.UPDATE
+        if not target.fresh and not update:
+            reason = "would skip (exists)" if self._context.options.dry_run else "exists"
+            return Outcome(key, Status.SKIPPED, reason=reason, target_id=target.id)
+        reason = f"would go into {name!r}" if self._context.options.dry_run else f"goes into {name!r}"
+        return Outcome(key, Status.STORED, reason=reason, target_id=target.id)
+
+    def _joint(self, key: ObjectKey, source_id: str, name: str) -> JoinedExperiment:
+        """Return the one experiment for all, made if it is not there; a source's experiment is known by it."""
+        joint = self._joined.get(key.workspace)
+        if joint is None:
+            found = self._known(key.workspace).get(name)
+            if found is not None and found.deleted:
+                raise _is_deleted(name)
+            joint = self._joined[key.workspace] = JoinedExperiment(found or self._make_joint(key, name))
+            ours = joint.target.fresh or (joint.target.interrupted and self._is_joint(joint.target))
+            if (ours or self._context.if_exists is IfExists.UPDATE) and not self._context.options.dry_run:
+                own_key = ObjectKey(Kind.EXPERIMENT, source_id, workspace=key.workspace)
+                self._context.agenda.later(Stage.LINK, own_key, partial(self._tag_joint, own_key, joint))
+                self._settle_later(own_key, joint.target)
+        self._register(source_id, joint.target)
+        return joint
+
+    def _make_joint(self, key: ObjectKey, name: str) -> TargetExperiment:
+        target = TargetExperiment("", name, fresh=True)
+        if not self._context.options.dry_run:
+            target.tags = self._context.provenance(_OF_SEVERAL, incomplete=True)
+            target.id = self._send(key, name, target.tags)
+            self._made(key, target)
+        return target
+
+    def _is_joint(self, target: TargetExperiment) -> bool:
+        return target.tags.get(provenance.SOURCE_ID) == _OF_SEVERAL
+
+    def _tag_joint(self, key: ObjectKey, joint: JoinedExperiment) -> Iterator[Loss]:
+        records = [joint.records[source_id] for source_id in sorted(joint.records)]
+        wanted: dict[str, str] = {}
+        for record in reversed(records):
+            wanted |= self._tags(record)
+        if len(records) > 1:
+            # It has no one origin; each run tells its own.
+            wanted = {name: value for name, value in wanted.items() if not provenance.is_source_tag(name)}
+        missing = {name: value for name, value in wanted.items() if joint.target.tags.get(name) != value}
+        return self._set_tags(key, joint.target.id, missing)
 
     def _send(self, key: ObjectKey, name: str, tags: dict[str, str]) -> str:
         def find() -> JSONObject | None:
@@ -262,6 +331,13 @@ class Experiments:
                 except NotFoundError:
                     self._mark(key, target, _OVER)
         return ()
+
+
+def _is_deleted(name: str) -> ConflictError:
+    return ConflictError(
+        f"An experiment named {name!r} is deleted at the target, which keeps its name taken; restore it "
+        "or remove it for good there, or rename this one."
+    )
 
 
 def _target(entry: JSONObject) -> TargetExperiment:

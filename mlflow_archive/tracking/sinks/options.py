@@ -37,12 +37,13 @@ class SinkOptions:
         rename_model: Names of registered models and prompts at the target.
         experiment_prefix: Put before the names of experiments, after they are renamed.
         into_experiment: The one experiment that everything of every source experiment goes into, made if absent.
+        experiment_tags: Bring the tags of experiments along.
         only_names: For a kind, the name that the one object of it takes; a second object of the kind is refused.
         replace: Kinds of which the target's object of that name is deleted before ours is made.
         create_models: Make registered models that the target does not have.
         append_versions: Give versions the next numbers of a model that is there, not their own.
         stages_and_aliases: Bring stages and aliases of model versions along.
-        registry_metadata: Bring descriptions and tags of registered models and their versions along.
+        registry_metadata: Bring descriptions and tags of registered models along; those of versions always come.
         source_tags: Prefix under which the source's information is written as tags; None writes none.
         keep_user: The source's user stays a run's user; otherwise it is who restores.
         edit_mlmodels: Put new ids into MLmodel files; otherwise these files stay as they are.
@@ -57,6 +58,7 @@ class SinkOptions:
     rename_model: Renaming = field(default_factory=Renaming)
     experiment_prefix: str = ""
     into_experiment: str | None = None
+    experiment_tags: bool = True
     only_names: Mapping[Kind, str] = field(default_factory=dict)
     replace: frozenset[Kind] = frozenset()
     create_models: bool = True
