@@ -15,9 +15,11 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
 from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.rewriting import rewrite_record_source
+from mlflow_archive.tracking.sinks.adapting import Names
 from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, child, is_open, own_tags, text
 from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
+from mlflow_archive.tracking.sinks.replacing import Replacements, read_through
 
 _DATASETS = API3 + "datasets"
 _RECORDS_PER_CALL = 200
@@ -32,6 +34,8 @@ class EvaluationDatasets:
         """Ask nothing yet; the target's datasets are listed at the first need, once for each workspace."""
         self._context = context
         self._known: dict[str | None, dict[str, JSONObject]] = {}
+        self._names = Names(context)
+        self._replacements = Replacements(context)
         self._lock = Lock()
 
     def write(self, item: Item) -> Outcome:
@@ -41,12 +45,20 @@ class EvaluationDatasets:
         record = cast("EvaluationDatasetRecord", content.record)
         with self._lock:
             known = self._list(key.workspace)
-            found = known.get(provenance.SOURCE_ID + key.id) or known.get(record.name)
-            name = record.name
-            if found is not None and self._context.if_exists is IfExists.DUPLICATE:
-                name, found = free_name(record.name, lambda other: other in known), None
+            name = self._names.at_target(key, record.name)
+            found = self._of_source(known, key, name) or known.get(name)
+            replaced = known.get(name) if self._replacements.is_due(key, name) else None
+            if replaced:
+                found, known[name] = None, {}
+            elif found is not None and self._context.if_exists is IfExists.DUPLICATE:
+                name, found = free_name(name, lambda other: other in known), None
             elif found is None:
                 known[name] = {}
+        if replaced:
+            if self._context.options.dry_run:
+                return self._replacements.plan(key, name)
+            read_through(content)
+            self._replacements.evaluation_dataset(key, text(replaced, "dataset_id"))
         if found is not None and not _incomplete(found):
             return self._take(key, record, found)
         if self._context.options.dry_run:
@@ -72,6 +84,13 @@ class EvaluationDatasets:
                     known[provenance.SOURCE_ID + source] = entry
             self._known[workspace] = known
         return self._known[workspace]
+
+    def _of_source(self, known: dict[str, JSONObject], key: ObjectKey, name: str) -> JSONObject | None:
+        """Return the dataset that an earlier restore made of this one, unless another name is wanted now."""
+        found = known.get(provenance.SOURCE_ID + key.id)
+        if found is None or (key.kind in self._context.options.only_names and text(found, "name") != name):
+            return None
+        return found
 
     def _take(self, key: ObjectKey, record: EvaluationDatasetRecord, found: JSONObject) -> Outcome:
         dataset_id = text(found, "dataset_id")

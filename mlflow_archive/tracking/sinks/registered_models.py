@@ -15,8 +15,9 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.registered_model import ModelVersion, RegisteredModelRecord
-from mlflow_archive.stream import Item, ObjectKey, Outcome, Status
+from mlflow_archive.stream import Content, Item, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.rewriting import PROMPT_EXPERIMENTS, rewrite_experiment_list
+from mlflow_archive.tracking.sinks.adapting import Names, adapted
 from mlflow_archive.tracking.sinks.agenda import Stage
 from mlflow_archive.tracking.sinks.context import (
     SinkContext,
@@ -30,6 +31,7 @@ from mlflow_archive.tracking.sinks.context import (
 )
 from mlflow_archive.tracking.sinks.naming import free_name
 from mlflow_archive.tracking.sinks.options import IfExists
+from mlflow_archive.tracking.sinks.replacing import Replacements, read_through
 from mlflow_archive.tracking.sinks.versions import Versions
 
 #: The highest number a restore gave, so that a version deleted at the target later is not made again.
@@ -47,7 +49,6 @@ class _Model:
     versions: Versions
     fresh: bool
     todo: list[ModelVersion] = field(default_factory=list)
-    there: set[int] = field(default_factory=set)
     last: int | None = None
     incomplete: bool = False
     aliases: dict[str, int] = field(default_factory=dict)
@@ -60,6 +61,8 @@ class RegisteredModels:
     def __init__(self, context: SinkContext) -> None:
         """Ask nothing yet."""
         self._context = context
+        self._names = Names(context)
+        self._replacements = Replacements(context)
         self._done: set[tuple[str | None, str, int]] = set()
         self._blocked: list[_Model] = []
         self._lock = Lock()
@@ -68,9 +71,15 @@ class RegisteredModels:
         """Create a model and its versions, or add the versions that are missing."""
         key = item.key
         content = item.load()
-        record = cast("RegisteredModelRecord", content.record)
-        name = self._context.options.rename_model.rename(record.name)
-        found = self._get(key, name)
+        record = adapted(self._context, key, cast("RegisteredModelRecord", content.record))
+        with self._lock:
+            name = self._names.at_target(key, record.name)
+        found, replaces = self._find(key, name)
+        if replaces and self._context.options.dry_run:
+            return self._replacements.plan(key, name)
+        if replaces:
+            self._clear(key, name, content)
+            found = None
         if found is not None and self._context.if_exists is IfExists.DUPLICATE:
             mark = "-restored{}" if key.kind is Kind.PROMPT else " (restored{})"
             name = free_name(name, lambda other: self._get(key, other) is not None, mark)
@@ -78,8 +87,9 @@ class RegisteredModels:
         if name != record.name:
             self._context.ids.model_names[record.name] = name
         model = _Model(key, name, record, Versions(self._context, key, name, content), found is None)
+        model.versions.appends = found is not None and self._context.options.append_versions
         if self._context.options.dry_run:
-            return self._plan(model)
+            return self._plan(model, found or {})
         if found is None:
             self._create(model)
             model.last, model.todo, model.aliases = 0, list(record.versions), dict(record.aliases)
@@ -104,6 +114,19 @@ class RegisteredModels:
             losses=tuple(model.losses),
         )
 
+    def _find(self, key: ObjectKey, name: str) -> tuple[JSONObject | None, bool]:
+        """Return what the target has of this name, and whether that is to be deleted first.
+
+        Raises:
+            NotFoundError: It has none, and none is to be made.
+        """
+        found = self._get(key, name)
+        if found is None and not self._context.options.create_models and key.kind is Kind.REGISTERED_MODEL:
+            raise NotFoundError(f"The target has no registered model named {name!r}, and none is to be made.")
+        with self._lock:
+            due = self._replacements.is_due(key, name)
+        return found, due and found is not None
+
     def _get(self, key: ObjectKey, name: str) -> JSONObject | None:
         path = "/api/2.0/mlflow/registered-models/get"
         try:
@@ -117,13 +140,22 @@ class RegisteredModels:
             raise ConflictError(f"The target has a {what} named {name!r}; rename this {key.kind} to bring it there.")
         return found
 
-    def _plan(self, model: _Model) -> Outcome:
+    def _clear(self, key: ObjectKey, name: str, content: Content) -> None:
+        """Delete the target's model, if ours can take its place."""
+        read_through(content)
+        self._replacements.registered_model(key, name, Versions(self._context, key, name, content).listed())
+
+    def _plan(self, model: _Model, found: JSONObject) -> Outcome:
         if model.fresh:
             renamed = model.name if model.name != model.record.name else None
             return self._context.plan(model.key, renamed=renamed)
         self._context.refuse_existing(model.key, model.name)
-        there = model.versions.existing()
-        missing = [version for version in model.record.versions if version.version > max(there, default=0)]
+        if model.versions.appends:
+            model.versions.recognise(*_lineage(model, found))
+            missing = [version for version in model.record.versions if version.version not in model.versions.numbers]
+        else:
+            there = model.versions.existing()
+            missing = [version for version in model.record.versions if version.version > max(there, default=0)]
         if missing:
             reason = f"would add {len(missing)} version{'' if len(missing) == 1 else 's'}"
             return Outcome(model.key, Status.STORED, reason=reason, target_id=model.name)
@@ -161,35 +193,44 @@ class RegisteredModels:
         else:
             mark = tags[provenance.INCOMPLETE]
             model.losses += model.versions.repair(model.record.versions, int(mark) if mark.isdigit() else 0)
-        model.there = model.versions.existing()
-        used = max((*model.there, int(tags.get(_LAST_VERSION) or 0)), default=0)
-        for version in model.record.versions:
-            if version.version > used:
-                model.todo.append(version)
-            elif version.version not in model.there:
-                reason = (
-                    f"Version {version.version} of {model.name!r} was deleted at the target; its number is used up."
-                )
-                model.losses.append(model.key.lost("conflict", reason, path=f"versions/{version.version}"))
+        if model.versions.appends:
+            model.versions.recognise(*_lineage(model, found))
+            model.todo = [version for version in model.record.versions if version.version not in model.versions.numbers]
+        else:
+            self._compare_numbers(model, int(tags.get(_LAST_VERSION) or 0))
         aliases = {str(entry.get("alias")) for entry in rows(found, "aliases")}
         update = self._context.if_exists is IfExists.UPDATE
         model.aliases = {a: v for a, v in model.record.aliases.items() if update or a not in aliases}
         with self._lock:
-            self._done.update((model.key.workspace, model.name, number) for number in model.there)
+            self._done.update((model.key.workspace, model.name, number) for number in model.versions.numbers)
         if update:
             model.losses += self._update(model)
+
+    def _compare_numbers(self, model: _Model, last: int) -> None:
+        there = model.versions.existing()
+        model.versions.numbers = {number: number for number in there}
+        used = max((*there, last), default=0)
+        for version in model.record.versions:
+            if version.version > used:
+                model.todo.append(version)
+            elif version.version not in there:
+                reason = (
+                    f"Version {version.version} of {model.name!r} was deleted at the target; its number is used up."
+                )
+                model.losses.append(model.key.lost("conflict", reason, path=f"versions/{version.version}"))
 
     def _update(self, model: _Model) -> Iterator[Loss]:
         key, record = model.key, model.record
         body: JSONObject = {"name": model.name, "description": record.description or ""}
         call = partial(self._context.client.call, "PATCH", "/api/2.0/mlflow/registered-models/update")
-        yield from attempt(key, "description", partial(call, body=body, workspace=key.workspace))
+        if self._context.options.registry_metadata:
+            yield from attempt(key, "description", partial(call, body=body, workspace=key.workspace))
         for name, value in self._tags(record.tags).items():
             tag: JSONObject = {"name": model.name, "key": name, "value": value}
             post = partial(self._context.post, "registered-models/set-tag", tag, workspace=key.workspace)
             yield from attempt(key, f"tags/{name}", post)
         for version in record.versions:
-            if version.version in model.there:
+            if version.version in model.versions.numbers:
                 yield from model.versions.update(version)
 
     def _proceed(self, model: _Model, *, force: bool = False) -> bool:
@@ -241,18 +282,27 @@ class RegisteredModels:
     def _finish(self, model: _Model) -> None:
         workspace = model.key.workspace
         for alias, number in model.aliases.items():
-            body: JSONObject = {"name": model.name, "alias": alias, "version": str(number)}
+            made = model.versions.numbers.get(number, number)
+            body: JSONObject = {"name": model.name, "alias": alias, "version": str(made)}
             post = partial(self._context.post, "registered-models/alias", body, workspace=workspace)
             model.losses += attempt(model.key, f"aliases/{alias}", post)
-        last = max((version.version for version in model.record.versions), default=0)
-        mark: JSONObject = {"name": model.name, "key": _LAST_VERSION, "value": str(last)}
-        self._context.post("registered-models/set-tag", mark, workspace=workspace)
+        if not model.versions.appends:
+            last = max((version.version for version in model.record.versions), default=0)
+            mark: JSONObject = {"name": model.name, "key": _LAST_VERSION, "value": str(last)}
+            self._context.post("registered-models/set-tag", mark, workspace=workspace)
         if is_open(model.losses):
             return
         tag: JSONObject = {"name": model.name, "key": provenance.INCOMPLETE}
         path = "/api/2.0/mlflow/registered-models/delete-tag"
         call = partial(self._context.client.call, "DELETE", path, body=tag, workspace=workspace)
         next(attempt(model.key, "tags", call), None)
+
+
+def _lineage(model: _Model, found: JSONObject) -> tuple[str, int]:
+    """Return the id that tags of versions name, and up to which number those of the target are ours without one."""
+    tags = tag_map(rows(found, "tags"))
+    ours = tags.get(provenance.SOURCE_ID) == model.key.id
+    return model.key.id, int(tags.get(_LAST_VERSION) or 0) if ours else 0
 
 
 def _reason(model: _Model, added: int) -> str:

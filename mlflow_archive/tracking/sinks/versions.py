@@ -55,11 +55,32 @@ class Versions:
         self._blobs = [blob for blob in listed if isinstance(blob, Blob)]
         self.losses = tuple(blob for blob in listed if isinstance(blob, Loss))
         self._newest = 0
+        self.numbers: dict[int, int] = {}
+        """The number at the target of each version of the source that is there."""
+        self.appends = False
+        """Versions get the target's next numbers, and a tag that says which of the source they are."""
         self.size_bytes = 0
 
     def existing(self) -> set[int]:
         """Return the numbers that the target has; deleted ones are in no listing."""
-        return {int(text(entry, "version")) for entry in self._listed()}
+        there = {int(text(entry, "version")) for entry in self.listed()}
+        self._newest = max(there, default=0)
+        return there
+
+    def recognise(self, source_id: str, last: int) -> None:
+        """Find out which versions of the source are at the target, whatever their numbers.
+
+        Args:
+            source_id: The model's id at its source.
+            last: Up to this number the target's versions are the source's, if they have no tag.
+        """
+        for entry in self.listed():
+            number, source = int(text(entry, "version")), tag_map(rows(entry, "tags")).get(provenance.SOURCE_ID)
+            self._newest = max(self._newest, number)
+            if source is None and number <= last:
+                self.numbers.setdefault(number, number)
+            elif (found := _number_in(source, source_id)) is not None:
+                self.numbers[found] = number
 
     def repair(self, versions: Iterable[ModelVersion], since: int) -> Iterator[Loss]:
         """Take away what an interrupted restore left of gaps, and give the versions it made their files and stages.
@@ -69,24 +90,27 @@ class Versions:
             since: The first number that the interrupted restore was to make.
         """
         made = {version.version: version for version in versions if version.version >= since}
-        for entry in self._listed():
-            number, gap = int(text(entry, "version")), tag_map(rows(entry, "tags")).get(provenance.GAP)
+        for entry in self.listed():
+            number, tags = int(text(entry, "version")), tag_map(rows(entry, "tags"))
+            gap, source = tags.get(provenance.GAP), tags.get(provenance.SOURCE_ID)
             if gap == str(number):
                 self._keep(number)
             elif gap is not None:
                 self._drop(number)
                 continue
-            version = made.get(number)
+            at_source = _number_in(source, self._key.id) if self.appends else number
+            version = made.get(at_source or 0)
             if version is None:
                 continue
-            if own := self._own(number):
+            if own := self._own(version.version):
                 # Its files may not all have come, and their run is found again.
                 yield from self._carry(version, own)[1]
             wanted = version.current_stage
             if wanted and wanted != (text(entry, "current_stage") or "None"):
                 yield from self._stage(number, wanted)
 
-    def _listed(self) -> Iterator[JSONObject]:
+    def listed(self) -> Iterator[JSONObject]:
+        """Yield the target's versions; deleted ones are in no listing."""
         quoted = f'"{self._name}"' if "'" in self._name else f"'{self._name}'"
         # A search without the tag leaves prompts out.
         prompts = " AND tag.`mlflow.prompt.is_prompt` = 'true'" if self._key.kind is Kind.PROMPT else ""
@@ -107,6 +131,9 @@ class Versions:
         """
         place, losses = self._place(version)
         yield from losses
+        if self.appends:
+            yield from self._append(version, place)
+            return
         if last is not None:
             for _ in range(last + 1, version.version):
                 self._drop(self._send(self._filler()))
@@ -127,13 +154,26 @@ class Versions:
             return
         if provenance.GAP in place.tags:
             self._keep(made)
-        yield from self._await_ready(made)
+        yield from self._made(version, made)
+
+    def _append(self, version: ModelVersion, place: Place) -> Iterator[Loss]:
+        """Create a version with the next number, whichever that is."""
+        place.tags[provenance.SOURCE_ID] = f"{quote(self._key.id, safe='')}/{version.version}"
+        made, refused = self._send_somehow(version, place)
+        yield from refused
+        yield from self._made(version, made)
+
+    def _made(self, version: ModelVersion, number: int) -> Iterator[Loss]:
+        """Bring a version that has its number to its stage."""
+        self.numbers[version.version] = number
+        yield from self._await_ready(number)
         if version.current_stage and version.current_stage != "None":
-            yield from self._stage(made, version.current_stage)
+            yield from self._stage(number, version.current_stage)
 
     def update(self, version: ModelVersion) -> Iterator[Loss]:
         """Overwrite description, tags and stage of a version that is there."""
-        number, workspace = str(version.version), self._key.workspace
+        made = self.numbers.get(version.version, version.version)
+        number, workspace = str(made), self._key.workspace
         body: JSONObject = {"name": self._name, "version": number, "description": version.description or ""}
         patch = partial(self._context.client.call, "PATCH", "/api/2.0/mlflow/model-versions/update")
         yield from attempt(self._key, f"versions/{number}/description", partial(patch, body=body, workspace=workspace))
@@ -142,7 +182,7 @@ class Versions:
             post = partial(self._context.post, "model-versions/set-tag", tag, workspace=workspace)
             yield from attempt(self._key, f"versions/{number}/tags/{name}", post)
         if version.current_stage:
-            yield from self._stage(version.version, version.current_stage)
+            yield from self._stage(made, version.current_stage)
 
     def _await_ready(self, number: int) -> Iterator[Loss]:
         """Give a version the time that the operator has for it to become ready; yield a loss if it does not."""
@@ -228,7 +268,9 @@ class Versions:
 
     def _carrier_run(self, experiment_id: str, version: ModelVersion) -> JSONObject:
         """Return the run for a version's files, which an interrupted restore may have made."""
-        workspace, own = self._key.workspace, f"{quote(self._name, safe='')}/{version.version}"
+        names = (self._name, self._key.id) if self.appends else (self._name,)
+        own = "/".join([*(quote(name, safe="") for name in names), str(version.version)])
+        workspace = self._key.workspace
         query: JSONObject = {
             "experiment_ids": [experiment_id],
             "filter": f"tags.`{provenance.SOURCE_ID}` = '{own}'",
@@ -321,3 +363,9 @@ class Versions:
         body: JSONObject = {"name": self._name, "version": str(number)}
         path = "/api/2.0/mlflow/model-versions/delete"
         self._context.client.call("DELETE", path, body=body, workspace=self._key.workspace)
+
+
+def _number_in(tag: str | None, source_id: str) -> int | None:
+    """Return the number of the version of the source that a tag names, if it is of this model."""
+    name, _, number = (tag or "").rpartition("/")
+    return int(number) if name == quote(source_id, safe="") and number.isdecimal() else None
