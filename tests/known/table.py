@@ -27,7 +27,7 @@ BEFORE = """# The commands of mlflow-export-import
 They write and read the archives of this tool, and `import-*` reads the folders that mlflow-export-import wrote as well.
 How to come over, and what is different, is in [migration.md](migration.md).
 
-- Options that are yes or no can stand alone or have a value: `--use-threads`, `--use-threads True`, `--use-threads=false`.
+- Options that are yes or no stand alone or have a value: `--use-threads`, `--use-threads True`, `--use-threads=false`.
 - `--output-dir` and `--input-dir` are local paths or URLs; `.tar`, `.tar.gz`, `.tgz` and `.tar.zst` make a tarball.
 - Options that name several objects take `all`, a comma list (a name with a comma stands in double quotes), `prefix*`,
   or `file.txt` with a name in each line. Given several times, each value is one name as it stands.

@@ -8,7 +8,7 @@ from mlflow_archive.cli.known.exporting import Export, export_command, export_op
 from mlflow_archive.cli.known.names import names_option
 from mlflow_archive.spec.patterns import EVERYTHING
 
-_ONLY = ("evaluation-datasets",)
+_OF_EXPERIMENTS = ("experiments", "evaluation-datasets")
 
 
 @export_command("export-evaluation-datasets")
@@ -21,12 +21,15 @@ _ONLY = ("evaluation-datasets",)
 )
 @export_options()
 def export_evaluation_datasets(*, datasets: tuple[str, ...], experiments: tuple[str, ...], export: Export) -> int:
-    """Write several or all evaluation datasets with their records into an archive."""
+    """Write several or all evaluation datasets with their records into an archive.
+
+    With --experiment-ids also the records of these experiments.
+    """
     if not experiments:
         return export.run(datasets=datasets)
     if datasets != (EVERYTHING,):
         raise click.UsageError("--experiment-ids chooses among all datasets; leave it out, or name the datasets 'all'.")
-    return export.run(experiments=experiments, only=_ONLY)
+    return export.run(experiments=experiments, only=_OF_EXPERIMENTS)
 
 
 @export_command("export-evaluation-dataset")
