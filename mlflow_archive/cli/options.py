@@ -174,61 +174,146 @@ artifact_root_option = click.option(
 )
 
 
-def selection_option() -> Callable[[F], F]:
-    """Add the options that choose objects; the command gets ``wishes``."""
-    names = ("experiments", "run_filter", "models", "prompts", "since", "until", "without", "only")
-    options = together(
-        click.option(
-            "--experiment",
-            "experiments",
-            metavar="NAME|GLOB|ID",
-            multiple=True,
-            help="This experiment, or those that match. Repeatable.",
-        ),
-        click.option("--run-filter", metavar="FILTER", help="Only runs that match, in MLflow's own filter syntax."),
-        click.option(
-            "--model",
-            "models",
-            metavar="NAME|GLOB",
-            multiple=True,
-            help="This registered model, or those that match, with the runs and logged models that its versions come "
-            "from. Repeatable.",
-        ),
-        click.option(
-            "--prompt",
-            "prompts",
-            metavar="NAME|GLOB",
-            multiple=True,
-            help="This prompt, or those that match. Repeatable.",
-        ),
-        click.option(
-            "--since",
-            metavar="TIME",
-            help="Only runs, traces and logged models begun at this time or later. ISO 8601, UTC.",
-        ),
-        click.option(
-            "--until", metavar="TIME", help="Only runs, traces and logged models begun before this time. ISO 8601, UTC."
-        ),
-        click.option(
-            "--without",
-            type=Words("KIND[,KIND...]", ("artifacts", *KIND_WORDS)),
-            multiple=True,
-            help="Leave out these kinds of object; 'artifacts' leaves out all files. Repeatable.",
-        ),
-        click.option(
-            "--only",
-            type=Words("KIND[,KIND...]", KIND_WORDS),
-            multiple=True,
-            help=f"Only these kinds of object: {', '.join(KIND_WORDS)}. Repeatable.",
-        ),
-    )
-    return gather(options, names, "wishes", _wishes)
+def selection_option(*, of_server: bool = False) -> Callable[[F], F]:
+    """Add the options that choose objects; the command gets ``wishes``.
+
+    Args:
+        of_server: The objects are a server's alone, which has options that an archive cannot follow.
+    """
+    options = together(*_NAMED, *_NARROWED, *((_version_files_option,) if of_server else ()))
+    return gather(options, (*_SELECTION_NAMES, *(("version_files",) if of_server else ())), "wishes", _wishes)
+
+
+#: The names of the values of `_NAMED` and `_NARROWED`.
+_SELECTION_NAMES = (
+    *("experiments", "run_ids", "with_children", "models", "stages", "versions", "latest_versions"),
+    *("whole_experiments", "logged_model_ids", "prompts", "prompt_versions", "trace_ids", "datasets"),
+    *("run_filter", "since", "until", "no_deleted", "without", "only"),
+)
+
+_version_files_option = click.option(
+    "--version-files",
+    is_flag=True,
+    help="Store the files of every model version with it, also where its run or logged model has them.",
+)
+
+#: What names objects, and chooses among what they bring.
+_NAMED = (
+    click.option(
+        "--experiment",
+        "experiments",
+        metavar="NAME|GLOB|ID",
+        multiple=True,
+        help="This experiment, or those that match. Repeatable.",
+    ),
+    click.option(
+        "--run-id",
+        "run_ids",
+        metavar="ID",
+        multiple=True,
+        help="This run, with the logged models it made or used. Repeatable.",
+    ),
+    click.option("--with-children", is_flag=True, help="With --run-id: the runs nested below as well, at any depth."),
+    click.option(
+        "--model",
+        "models",
+        metavar="NAME|GLOB",
+        multiple=True,
+        help="This registered model, or those that match, with the runs and logged models that its versions come "
+        "from. Repeatable.",
+    ),
+    click.option(
+        "--stage",
+        "stages",
+        type=click.Choice(["None", "Staging", "Production", "Archived"], case_sensitive=False),
+        multiple=True,
+        help="Of registered models, only versions in this stage. Repeatable.",
+    ),
+    click.option(
+        "--model-version",
+        "versions",
+        type=click.IntRange(1),
+        metavar="N",
+        multiple=True,
+        help="Of registered models, only this version. Repeatable.",
+    ),
+    click.option(
+        "--latest-versions", is_flag=True, help="Of registered models, only the newest version of each stage."
+    ),
+    click.option(
+        "--whole-experiments",
+        is_flag=True,
+        help="With --model: everything in the experiments that its runs stand in, not these runs alone.",
+    ),
+    click.option(
+        "--logged-model-id",
+        "logged_model_ids",
+        metavar="ID",
+        multiple=True,
+        help="This logged model, with the run it came from. Repeatable.",
+    ),
+    click.option(
+        "--prompt",
+        "prompts",
+        metavar="NAME|GLOB",
+        multiple=True,
+        help="This prompt, or those that match. Repeatable.",
+    ),
+    click.option(
+        "--prompt-version",
+        "prompt_versions",
+        type=click.IntRange(1),
+        metavar="N",
+        multiple=True,
+        help="Of prompts, only this version. Repeatable.",
+    ),
+    click.option("--trace-id", "trace_ids", metavar="ID", multiple=True, help="This trace. Repeatable."),
+    click.option(
+        "--dataset",
+        "datasets",
+        metavar="NAME|GLOB|ID",
+        multiple=True,
+        help="This evaluation dataset, or those that match. Repeatable.",
+    ),
+)
+
+#: What leaves out some of it, whatever is named.
+_NARROWED = (
+    click.option("--run-filter", metavar="FILTER", help="Only runs that match, in MLflow's own filter syntax."),
+    click.option(
+        "--since",
+        metavar="TIME",
+        help="Only runs, traces and logged models begun at this time or later. ISO 8601, UTC.",
+    ),
+    click.option(
+        "--until", metavar="TIME", help="Only runs, traces and logged models begun before this time. ISO 8601, UTC."
+    ),
+    click.option(
+        "--no-deleted",
+        is_flag=True,
+        help="Leave out deleted experiments with everything in them, deleted runs and deleted logged models.",
+    ),
+    click.option(
+        "--without",
+        type=Words("KIND[,KIND...]", ("artifacts", *KIND_WORDS)),
+        multiple=True,
+        help="Leave out these kinds of object; 'artifacts' leaves out all files. Repeatable.",
+    ),
+    click.option(
+        "--only",
+        type=Words("KIND[,KIND...]", KIND_WORDS),
+        multiple=True,
+        help=f"Only these kinds of object: {', '.join(KIND_WORDS)}. Repeatable.",
+    ),
+)
 
 
 def _wishes(
     *,
     models: tuple[str, ...],
     prompts: tuple[str, ...],
+    datasets: tuple[str, ...],
+    no_deleted: bool,
     without: tuple[tuple[str, ...], ...],
     only: tuple[tuple[str, ...], ...],
     **others: Any,
@@ -237,6 +322,8 @@ def _wishes(
         **others,
         "models": models or None,
         "prompts": prompts or None,
+        "datasets": datasets or None,
+        "deleted": not no_deleted,
         "without": tuple(word for words in without for word in words),
         "only": tuple(word for words in only for word in words),
     }

@@ -46,6 +46,17 @@ NOTHING_CHOSEN = {
     "until": None,
     "without": (),
     "only": (),
+    "deleted": True,
+    "run_ids": (),
+    "with_children": False,
+    "logged_model_ids": (),
+    "trace_ids": (),
+    "datasets": None,
+    "stages": (),
+    "versions": (),
+    "latest_versions": False,
+    "prompt_versions": (),
+    "whole_experiments": False,
 }
 
 
@@ -72,6 +83,7 @@ def test_backup_without_options(called: dict[str, Any]) -> None:
         "artifact_options": {},
         **AS_THE_NAME_SAYS,
         **NOTHING_CHOSEN,
+        "version_files": False,
     }
 
 
@@ -86,6 +98,9 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         *["--artifact-option", 'client_kwargs={"region_name": "eu-1"}', "--artifact-option", "max_concurrency=4"],
         *["--container", "volumes", "--compression", "zstd", "--level", "3", "--volume-mib", "512"],
         *["--buffer-mib", "128", "--max-mib-per-s", "1.5"],
+        *["--run-id", "r1", "--run-id", "r2", "--with-children", "--logged-model-id", "m-1", "--trace-id", "tr-1"],
+        *["--dataset", "questions", "--stage", "production", "--model-version", "3", "--model-version", "4"],
+        *["--latest-versions", "--prompt-version", "2", "--whole-experiments", "--version-files", "--no-deleted"],
     )
 
     assert called == {
@@ -110,6 +125,18 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         "until": "2026-02-01T12:00Z",
         "without": ("artifacts", "traces", "webhooks"),
         "only": ("runs", "traces"),
+        "run_ids": ("r1", "r2"),
+        "with_children": True,
+        "logged_model_ids": ("m-1",),
+        "trace_ids": ("tr-1",),
+        "datasets": ("questions",),
+        "stages": ("Production",),
+        "versions": (3, 4),
+        "latest_versions": True,
+        "prompt_versions": (2,),
+        "whole_experiments": True,
+        "version_files": True,
+        "deleted": False,
     }
 
 

@@ -19,7 +19,7 @@ from mlflow_archive.cli.output import Output
 )
 @click.argument("dest_url")
 @options.tracking_uri_option
-@options.selection_option()
+@options.selection_option(of_server=True)
 @options.parallel_option
 @click.option("--resume", is_flag=True, help="Go on with an interrupted backup at DEST_URL; not for tarballs.")
 @options.dry_run_option
@@ -50,7 +50,7 @@ def backup(
 
     Large backups to an object store are best kept in volumes (--container volumes).
 
-    Naming experiments, models or prompts leaves out what is not named.
+    What names objects leaves out what is not named.
     """
     from mlflow_archive import api
     from mlflow_archive.cli.summary import show_report
