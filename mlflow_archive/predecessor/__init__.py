@@ -10,7 +10,9 @@ and what such an archive does not have is a loss or a note, never made up.
     places       where an object's document stands: the values that the walk hands to the readers
     layout       the walk: from the lists of the archive to the places of a kind, each object once
     values       numbers, texts and mappings out of JSON that nobody vouches for
+    summaries    prompts and evaluation datasets, and what an export says that it could not read
     strays       what stands outside of experiments
+    assessments  those of traces, in the form of MLflow's REST API
     lineage      tags that an export added to those of a run
     metrics      metric histories in every shape
     source       `PredecessorSource`, a `stream.Source`: the walk and the readers together

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlflow_archive.errors import MlflowArchiveError
-from mlflow_archive.predecessor import detecting
+from mlflow_archive.predecessor import detecting, summaries
 from mlflow_archive.predecessor.detecting import Finding, Survey
 from mlflow_archive.predecessor.documents import Document
 from mlflow_archive.predecessor.places import Place, below
@@ -100,13 +100,12 @@ class Layout:
         """Yield the objects of a kind that belong to no experiment."""
         if kind is Kind.REGISTERED_MODEL:
             yield from self._models()
-        folders = {Kind.PROMPT: self.survey.prompts, Kind.EVALUATION_DATASET: self.survey.datasets}.get(kind, ())
-        name = detecting.PROMPT if kind is Kind.PROMPT else detecting.DATASET
-        for folder in folders:
-            if self._tree.has(below(folder, name)):
-                yield Place("", folder, name)
-            for found in self._tree.folders_with(folder, name):
-                yield Place(found, below(folder, found), name)
+        elif kind is Kind.PROMPT:
+            for folder in self.survey.prompts:
+                yield from summaries.prompts(self._tree, folder)
+        elif kind is Kind.EVALUATION_DATASET:
+            for folder in self.survey.datasets:
+                yield from summaries.evaluation_datasets(self._tree, folder)
 
     def _walk(self) -> _Walked:
         with self._lock:

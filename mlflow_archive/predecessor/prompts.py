@@ -1,7 +1,7 @@
 """Prompts: a document for each version, and none for the prompt itself.
 
 An export has of a version its template, tags, message and times. It leaves out the response format and the model
-configuration, and of the prompt its own tags and its aliases. Whether there were any nobody can tell.
+configuration, and of the prompt its own description, tags and aliases. Whether there were any nobody can tell.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SOURCE = "dummy-source"
 #: What a version says that is kept in its tags, is derived, or belongs to the prompt.
 _ELSEWHERE = ("name", "template", "tags", "commit_message", "description", "variables", "uri")
 _LEFT_OUT = (
-    "Exports of prompts have neither the aliases and tags of a prompt nor the response formats and model "
+    "Exports of prompts have neither a prompt's own description, tags and aliases nor the response formats and model "
     "configurations of its versions; whether there were any cannot be told."
 )
 

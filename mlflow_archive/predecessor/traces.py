@@ -27,6 +27,7 @@ SPANS = "spans"
 _FILE = "traces.json"
 _LOCATION = "mlflow.trace.spansLocation"
 _IN_ARTIFACTS = "ARTIFACT_REPO"
+_LEFT_OUT = "Exports of traces have no links to runs, beyond the run that a trace was made in."
 #: Fields with another name or place in the record: of the last form, and of that before MLflow 3.
 _ELSEWHERE = ("tags", "assessments", "request_id", "timestamp_ms", "execution_time_ms", "status", "request_metadata")
 
@@ -34,6 +35,7 @@ _ELSEWHERE = ("tags", "assessments", "request_id", "timestamp_ms", "execution_ti
 def read(tree: Tree, places: Iterable[Place], selection: Selection) -> Iterator[Item | Loss]:
     """List the traces."""
     for place in places:
+        tree.note(_LEFT_OUT)
         key = ObjectKey(Kind.TRACE, place.id, place.experiment_id)
         yield Item(key, partial(_load, tree, key, place, artifacts=selection.artifacts))
 
@@ -85,7 +87,8 @@ def _spans(tree: Tree, key: ObjectKey, payload: JSONObject, place: Place) -> tup
         if not named:
             # A trace may be made of its info alone.
             return (), ()
-        reason = f"The export kept the names of {named} spans, and not the spans."
+        number = "one span" if named == 1 else f"{named} spans"
+        reason = f"The export kept only the name{'' if named == 1 else 's'} of {number}."
         return (), (key.lost("not_exported", reason, path=SPANS),)
     try:
         value = parse(tree.store.read_all(path, limit_bytes=LIMIT_BYTES), path)

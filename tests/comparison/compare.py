@@ -75,7 +75,12 @@ def compare_servers(
             for number, (uri, python) in enumerate(((left, left_python), (right, right_python)))
         ]
     left_rows, right_rows = ([row for row in side if row["kind"] not in without] for side in sides)
-    return list(_compare(left_rows, right_rows, limits))
+    return compare_rows(left_rows, right_rows, limits)
+
+
+def compare_rows(left: list[Row], right: list[Row], limits: Mapping[str, str] = API_LIMITS) -> list[Difference]:
+    """Compare what `dump` read of two servers; see `compare_servers`."""
+    return list(_compare(left, right, limits))
 
 
 def dump(uri: str, target: Path, python: str = SERVER_PYTHON) -> list[Row]:

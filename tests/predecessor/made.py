@@ -129,10 +129,7 @@ def _neutral(text: str, directory: Path, uri: str) -> str:
         uri: "http://mlflow.example.org",
         str(directory): "/archives",
         f"{ROOT}/": "",
-        f'"user": "{user}"': '"user": "ada"',
-        f'"mlflow.user": "{user}"': '"mlflow.user": "ada"',
-        f'"user_id": "{user}"': '"user_id": "ada"',
-        f'"source_id": "{user}"': '"source_id": "ada"',
+        f'"{user}"': '"ada"',
     }
     for old, new in replaced.items():
         text = text.replace(old, new)
