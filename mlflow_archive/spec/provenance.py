@@ -18,6 +18,8 @@ SOURCE_RUN_ID = PREFIX + "source_run_id"
 SOURCE_LOCATION = PREFIX + "source_location"
 #: On an object whose restore has begun and not ended; deleted when it is whole.
 INCOMPLETE = PREFIX + "incomplete"
+#: On a run whose notebook was imported into a Databricks workspace: the path of the notebook there.
+NOTEBOOK = PREFIX + "notebook"
 #: On a model version made only to keep a gap in the numbers (``true``), deleted at once; or the number that a version
 #: should have, as long as it is not sure that it has it.
 GAP = PREFIX + "gap"

@@ -28,7 +28,7 @@ from mlflow_archive.errors import (
     UnsupportedError,
     UsageError,
 )
-from mlflow_archive.spec.version import TOOL_VERSION
+from mlflow_archive.storage.databricks_profile import configuration
 
 _T = TypeVar("_T")
 
@@ -37,8 +37,6 @@ OPTIONS = ("host", "token", "profile")
 #: The Files API takes ten requests at a time from one user, DBFS some thirty a second.
 _MOST_AT_ONCE = 8
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 120.0
-#: Of the SDK, which asks for the credentials and sends large files.
-_TIMEOUTS = {"http_timeout_seconds": 60, "retry_timeout_seconds": 60}
 _SHORTEST_IN_PARTS = 8 << 20
 _LONGEST_RETRY_AFTER_SECONDS = 120.0
 _LONGEST_MESSAGE = 200
@@ -324,13 +322,11 @@ def _require_sdk() -> None:
 
 def _log_in(options: Mapping[str, str]) -> tuple[Any, Any]:
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.config import Config
 
-    settings: dict[str, Any] = {"product": "mlflow-archive", "product_version": TOOL_VERSION, **_TIMEOUTS, **options}
     host = None
     # The SDK's words list the whole configuration, so none of them are shown.
     with suppress(OSError, ValueError, RuntimeError):
-        config = Config(**settings)
+        config = configuration(options)
         config.files_ext_multipart_upload_min_stream_size = _SHORTEST_IN_PARTS  # what it reads ahead of every upload
         config.authenticate()
         host = config.host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlflow_archive.spec.records.base import Record, Tags
+from mlflow_archive.spec.records.permissions import Grant
 
 
 class ExperimentRecord(Record):
@@ -18,6 +19,8 @@ class ExperimentRecord(Record):
     last_update_time: int | None = None
     """Milliseconds since the epoch."""
     tags: Tags = {}
+    permissions: tuple[Grant, ...] | None = None
+    """Direct grants, where a Databricks workspace was asked for them."""
 
     @property
     def title(self) -> str:

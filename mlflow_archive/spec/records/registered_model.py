@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mlflow_archive.spec.base import Document
 from mlflow_archive.spec.records.base import Record, Tags
+from mlflow_archive.spec.records.permissions import Grant
 
 
 class ModelVersion(Document):
@@ -46,6 +47,8 @@ class RegisteredModelRecord(Record):
     """Alias -> version."""
     versions: tuple[ModelVersion, ...] = ()
     """Ascending by number; a number that is missing was deleted at the source."""
+    permissions: tuple[Grant, ...] | None = None
+    """Direct grants, where a Databricks workspace was asked for them."""
 
     @property
     def title(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from mlflow_archive.errors import NotAuthorisedError, UnsupportedError, UsageError
-from mlflow_archive.spec.version import TOOL_VERSION
+from mlflow_archive.storage.databricks_profile import configuration
 from mlflow_archive.tracking.sending import Request, mount_quick_adapter
 
 _URI = re.compile(r"(?P<registry>databricks|databricks-uc)(://(?P<profile>[^/?#]*)/?)?", re.IGNORECASE)
@@ -101,14 +101,9 @@ class WorkspaceSender:
 
 def _configured(profile: str | None) -> Any:
     require_sdk()
-    from databricks.sdk.config import Config
-
-    settings: dict[str, Any] = {"product": "mlflow-archive", "product_version": TOOL_VERSION}
-    if profile:
-        settings["profile"] = profile
     # The SDK's words list the whole configuration, so none of them are shown.
     with suppress(OSError, ValueError, RuntimeError):
-        config = Config(**settings)
+        config = configuration({"profile": profile} if profile else {})
         config.authenticate()
         if config.host:
             return config

@@ -1,16 +1,25 @@
-"""What a workspace wants otherwise than other targets: tags that nobody may set are left out and told of."""
+"""What a workspace wants otherwise than other targets, and what it can do beyond them.
+
+Tags that nobody may set are left out and told of; permissions are set, and notebooks imported, when that is wished.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
+from mlflow_archive.spec import provenance
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.experiment import ExperimentRecord
+from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
 from mlflow_archive.spec.records.run import RunRecord
 from mlflow_archive.stream import Account, Content, Item, Outcome, Scope, Sink, Status
 from mlflow_archive.tracking.databricks.client import DatabricksClient
+from mlflow_archive.tracking.databricks.notebooks import ImportedNotebooks
+from mlflow_archive.tracking.databricks.permissions import Permissions
+from mlflow_archive.tracking.paging import mapping, member
 from mlflow_archive.tracking.sinks.context import unsupported
 
 #: Tags of runs and experiments that a workspace sets itself, and refuses from others.
@@ -40,8 +49,8 @@ class WorkspaceSink:
         """Ask nothing yet; the arguments are those of `attaching.sink_at`."""
         self._client = client
         self._inner = inner
-        self._notebook_folder = notebook_folder
-        self._permissions = permissions
+        self._notebooks = ImportedNotebooks(client, notebook_folder) if notebook_folder is not None else None
+        self._permissions = Permissions(client) if permissions else None
         self._dry_run = dry_run
 
     def write(self, item: Item) -> Outcome:
@@ -51,11 +60,34 @@ class WorkspaceSink:
             return unsupported(item, f"A Databricks workspace takes no {what} over MLflow's API.")
         if item.key.workspace is not None:
             return unsupported(item, "A Databricks workspace has no MLflow workspaces within it.")
-        refused: list[Loss] = []
-        outcome = self._inner.write(replace(item, load=lambda: _without_refused(item, refused)))
-        if outcome.status is not Status.STORED or not refused:
+        trip = _Trip(item)
+        outcome = self._inner.write(replace(item, load=trip.load))
+        if outcome.status is Status.LOST:
             return outcome
-        return replace(outcome, losses=(*outcome.losses, *dict.fromkeys(refused)))
+        more = [*dict.fromkeys(trip.refused)] if outcome.status is Status.STORED else []
+        if not self._dry_run:
+            more += self._complete(trip, outcome)
+        return replace(outcome, losses=(*outcome.losses, *more)) if more else outcome
+
+    def _complete(self, trip: _Trip, outcome: Outcome) -> Iterator[Loss]:
+        """Do what only a workspace can, for an object that is at the target now."""
+        key, made = trip.item.key, outcome.status is Status.STORED
+        if key.kind is Kind.RUN and made and self._notebooks is not None and trip.content is not None:
+            yield from self._notebooks.bring(key, outcome.target_id, trip.content.blobs())
+        if key.kind in (Kind.EXPERIMENT, Kind.REGISTERED_MODEL) and self._permissions is not None:
+            record = cast("ExperimentRecord | RegisteredModelRecord", (trip.content or trip.load()).record)
+            if record.permissions and (made or self._is_ours(key.kind, outcome.target_id)):
+                yield from self._permissions.grant(key, outcome.target_id, record.permissions)
+
+    def _is_ours(self, kind: Kind, target_id: str) -> bool:
+        """Tell whether an earlier restore made an object, perhaps one that did not come to its end."""
+        word, field, of = (
+            ("experiments", "experiment_id", "experiment")
+            if kind is Kind.EXPERIMENT
+            else ("registered-models", "name", "registered_model")
+        )
+        answer = self._client.call("GET", f"/api/2.0/mlflow/{word}/get", params={field: target_id})
+        return provenance.SOURCE_ID in mapping(member(answer, of).get("tags"))
 
     def close_scope(self, scope: Scope) -> None:
         """Pass on what `Sink.close_scope` says."""
@@ -70,18 +102,25 @@ class WorkspaceSink:
         self._inner.close()
 
 
-def _without_refused(item: Item, refused: list[Loss]) -> Content:
-    """Load an object without the tags that the workspace refuses, which are added to ``refused`` as losses."""
-    content = item.load()
-    if item.key.kind not in (Kind.EXPERIMENT, Kind.RUN):
+class _Trip:
+    """One object on its way: its content without what the workspace refuses, and what that is."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.content: Content | None = None
+        self.refused: list[Loss] = []
+
+    def load(self) -> Content:
+        """Load the object; see `Item.load`."""
+        content, key = self.item.load(), self.item.key
+        if key.kind in (Kind.EXPERIMENT, Kind.RUN):
+            record = cast("ExperimentRecord | RunRecord", content.record)
+            names = sorted(REFUSED_TAGS & record.tags.keys())
+            self.refused += [key.lost("refused_tag", _reason(name), path=f"tags/{name}") for name in names]
+            kept = {name: value for name, value in record.tags.items() if name not in REFUSED_TAGS}
+            content = replace(content, record=record.model_copy(update={"tags": kept}))
+        self.content = content
         return content
-    record = cast("ExperimentRecord | RunRecord", content.record)
-    names = sorted(REFUSED_TAGS & record.tags.keys())
-    if not names:
-        return content
-    refused += [item.key.lost("refused_tag", _reason(name), path=f"tags/{name}") for name in names]
-    kept = {name: value for name, value in record.tags.items() if name not in REFUSED_TAGS}
-    return replace(content, record=record.model_copy(update={"tags": kept}))
 
 
 def _reason(name: str) -> str:
