@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mlflow_archive.events import Observer
-    from mlflow_archive.operations.policies import Bringing
+    from mlflow_archive.operations.policies import Bringing, SourceTags
     from mlflow_archive.operations.report import Report
     from mlflow_archive.operations.selecting import Wishes
     from mlflow_archive.spec.renaming import Renaming
@@ -42,6 +42,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     artifact_options: Mapping[str, object] | None = None,
     notebook_formats: tuple[str, ...] = (),
     permissions: bool = False,
+    source_tags: SourceTags | None = None,
     observer: Observer | None = None,
     **wishes: Unpack[Wishes],
 ) -> Report:
@@ -72,6 +73,8 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         notebook_formats: Of a Databricks workspace: in which forms the notebook revision of each run is stored with
             its files, under ``notebooks/``: ``SOURCE``, ``HTML``, ``JUPYTER``, ``DBC``.
         permissions: Of a Databricks workspace: store the direct permissions of experiments and registered models.
+        source_tags: Have a restore tell of the source in the tags of what it makes, in this layout. The archive tells
+            it in any case, and a restore can be asked as well.
         observer: Told of everything that happens.
         **wishes: What of the server is wanted; nothing given is everything.
 
@@ -106,6 +109,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         ),
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         beyond=beyond_mlflow(notebook_formats, permissions=permissions),
+        source_tags=source_tags,
         storage_options=storage_options,
         observer=observer,
     )

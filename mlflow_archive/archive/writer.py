@@ -20,7 +20,7 @@ from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE, OBJECT_TYPE
 from mlflow_archive.spec.kinds import KIND_ORDER
 from mlflow_archive.spec.layout import LOSSES, MANIFEST, MARKER, README, document_name, object_folder
 from mlflow_archive.spec.loss import Loss
-from mlflow_archive.spec.manifest import KindCount, LossSummary, Manifest, Marker, Tool
+from mlflow_archive.spec.manifest import KindCount, LossSummary, Manifest, Marker, SourceInfo, Tool
 from mlflow_archive.spec.object import BlobEntry, IndexEntry, ObjectDocument, PartEntry
 from mlflow_archive.spec.paths import check_path
 from mlflow_archive.spec.records.base import Record
@@ -51,6 +51,7 @@ class ArchiveWriter:
         parallelism: int,
         observer: Observer,
         clock_ms: Callable[[], int],
+        source_tags: str | None,
     ) -> None:
         """Use `begin`."""
         self.marker = marker
@@ -62,6 +63,7 @@ class ArchiveWriter:
         self._resumed = resumed
         self._observer = observer
         self._clock_ms = clock_ms
+        self._source_tags = source_tags
         self._begun = False
         self._ledger = Ledger(store)
         self._blobs = BlobCopier(store, parallelism, self._moved)
@@ -75,6 +77,7 @@ class ArchiveWriter:
         parallelism: int = 8,
         observer: Observer | None = None,
         clock_ms: Callable[[], int] = now_ms,
+        source_tags: str | None = None,
     ) -> ArchiveWriter:
         """Begin an archive, or go on with one that was interrupted.
 
@@ -84,6 +87,7 @@ class ArchiveWriter:
             parallelism: How many files are copied at once, over all objects.
             observer: Hears of bytes moved, from several threads.
             clock_ms: Tells the time, milliseconds since the epoch.
+            source_tags: In which layout a restore is to tell of the source in tags (`SourceInfo.source_tags`).
 
         Raises:
             ConflictError: A committed archive, an interrupted backup (without ``resume``) or foreign files are there.
@@ -98,6 +102,7 @@ class ArchiveWriter:
             parallelism=parallelism,
             observer=observer or Silence(),
             clock_ms=clock_ms,
+            source_tags=source_tags,
         )
 
     def write(self, item: Item) -> Outcome:
@@ -144,7 +149,7 @@ class ArchiveWriter:
             started_ms=account.started_ms,
             finished_ms=self._clock_ms(),
             tool=Tool(name="mlflow-archive", version=TOOL_VERSION),
-            source=account.source,
+            source=self._source(account.source),
             selection=account.selection.to_json(),
             counts=self._counts(account),
             skipped=_by_reason(account),
@@ -162,6 +167,9 @@ class ArchiveWriter:
         self.manifest = manifest
         self.root_digest = sha256_of(data)
         return ()
+
+    def _source(self, source: SourceInfo) -> SourceInfo:
+        return source.model_copy(update={"source_tags": self._source_tags}) if self._source_tags else source
 
     def close(self) -> None:
         """End the copying threads; without `finish` before it, an interrupted backup stays behind.

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from mlflow_archive.archive.writer import ArchiveWriter
-from mlflow_archive.errors import UnavailableError
+from mlflow_archive.errors import UnavailableError, UsageError
 from mlflow_archive.events import Observer, Silence
 from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import (
@@ -20,8 +20,10 @@ from mlflow_archive.operations.ends import (
     server_source,
 )
 from mlflow_archive.operations.planning import PlanningSink
+from mlflow_archive.operations.policies import SourceTags
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
+from mlflow_archive.spec.provenance import SOURCE_TAG_PREFIXES
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.containers import Packing
 from mlflow_archive.storage.opening import public_url
@@ -40,10 +42,15 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     packing: Packing | None = None,
     artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
     beyond: WorkspaceWishes = MLFLOW_ALONE,
+    source_tags: SourceTags | None = None,
     storage_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
 ) -> Report:
     """Write what the selection wants of a server into an archive; see `mlflow_archive.api.backup`."""
+    if source_tags not in (None, *SOURCE_TAG_PREFIXES):
+        raise UsageError(
+            f"{source_tags!r} is no layout of source tags; the words are {', '.join(SOURCE_TAG_PREFIXES)}."
+        )
     with ExitStack() as stack:
         # The store first: a URL that makes no sense must not cost a connection.
         store = stack.enter_context(
@@ -55,7 +62,15 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism, beyond=beyond))
         if dry_run:
             return plan(source, selection, parallelism=parallelism, target=public_url(dest_url), observer=observer)
-        return archive(source, store, selection, parallelism=parallelism, resume=resume, observer=observer)
+        return archive(
+            source,
+            store,
+            selection,
+            parallelism=parallelism,
+            resume=resume,
+            source_tags=source_tags,
+            observer=observer,
+        )
 
 
 def archive(
@@ -66,12 +81,15 @@ def archive(
     parallelism: int = 8,
     resume: bool = False,
     verb: str = "backup",
+    source_tags: SourceTags | None = None,
     observer: Observer | None = None,
 ) -> Report:
     """Write what the selection wants of any source into a store, as an archive. Closes neither."""
     watcher = SerialisedObserver(observer or Silence())
     narrowed = closed_under(source, selection)
-    with closing(ArchiveWriter.begin(store, resume=resume, parallelism=parallelism, observer=watcher)) as writer:
+    with closing(
+        ArchiveWriter.begin(store, resume=resume, parallelism=parallelism, observer=watcher, source_tags=source_tags)
+    ) as writer:
         try:
             report = transfer(
                 narrowed, writer, selection, observer=watcher, parallelism=parallelism, verb=verb, target=store.url

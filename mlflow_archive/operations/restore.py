@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
-from mlflow_archive.events import Observer, Silence
+from mlflow_archive.events import Event, Note, Observer, Silence
 from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import (
     AS_THE_SERVER_SAYS,
@@ -19,6 +19,8 @@ from mlflow_archive.operations.ends import (
 )
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
+from mlflow_archive.spec.manifest import SourceInfo
+from mlflow_archive.spec.provenance import SOURCE_TAG_PREFIXES
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Source
 from mlflow_archive.tracking.client import ServerClient
@@ -44,12 +46,18 @@ def restore(
             source,
             client,
             selection,
-            choices=replace(choices, source_uri=source.origin.uri),
+            choices=_as_the_source_says(choices, source.origin),
             verb="restore",
             parallelism=parallelism,
             artifacts=artifacts,
             observer=observer,
         )
+
+
+def _as_the_source_says(choices: ServerChoices, origin: SourceInfo) -> ServerChoices:
+    """Tell of the source in tags as the archive asks, unless the restore is asked for another layout."""
+    asked = SOURCE_TAG_PREFIXES.get(origin.source_tags or "")
+    return replace(choices, source_uri=origin.uri, source_tags=choices.source_tags or asked)
 
 
 def bring(
@@ -64,10 +72,11 @@ def bring(
     observer: Observer | None = None,
 ) -> Report:
     """Bring what the selection wants of any source to a server that is connected. Closes neither."""
-    watcher = SerialisedObserver(observer or Silence())
+    notes = _Notes(observer or Silence())
+    watcher = SerialisedObserver(notes)
     narrowed = closed_under(source, selection)
     with server_sink(client, artifacts, choices, parallelism=parallelism, observer=watcher) as sink:
-        return transfer(
+        report = transfer(
             narrowed,
             sink,
             selection,
@@ -77,3 +86,17 @@ def bring(
             dry_run=choices.dry_run,
             target=client.uri,
         )
+    return replace(report, notes=tuple(dict.fromkeys(notes.heard)))
+
+
+class _Notes:
+    """An observer in front of another one, that keeps what both ends have to say to a person."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.heard: list[str] = []
+
+    def notify(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.heard.append(event.message)
+        self._observer.notify(event)

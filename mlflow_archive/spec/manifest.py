@@ -38,6 +38,9 @@ class SourceInfo(Document):
     """Without user, password, token or query."""
     mlflow_version: str | None = None
     """The server's version."""
+    source_tags: str | None = None
+    """A restore is to tell of the source in the tags of what it makes, in this layout: ``mlflow_archive``,
+    ``mlflow_exim`` or ``mlflow_export_import``."""
 
 
 class KindCount(Document):

@@ -19,9 +19,11 @@ from mlflow_archive.operations.report import Report
 from tests.known.table import options, shows, with_option
 from tests.known.taking import run, take
 from tests.known.world import KnownWorld
+from tests.servers import MlflowServer
 
 EXPORTS = with_option("--output-dir", prefix="export-")
 RUNS = with_option("--notebook-formats", prefix="export-")
+TAGS = with_option("--export-source-tags", prefix="export-")
 WHOLE = with_option("--export-permissions", prefix="export-")
 
 #: The least that a command needs beside the place.
@@ -246,6 +248,47 @@ def test_another_server_has_neither_notebooks_nor_permissions(world: KnownWorld,
 
     assert "Note: --notebook-formats and --export-permissions do nothing here" in taken.result.stderr
     assert taken.runs == {"wine", "other wine"}
+
+
+@shows(TAGS, "--export-source-tags", "--source-tags-prefix")
+@pytest.mark.parametrize("command", TAGS)
+@pytest.mark.parametrize(
+    ("arguments", "layout"),
+    [
+        (["--source-tags-prefix", "mlflow_exim"], None),
+        (["--export-source-tags"], "mlflow_archive"),
+        (["--export-source-tags", "True", "--source-tags-prefix", "mlflow_export_import"], "mlflow_export_import"),
+    ],
+    ids=str,
+)
+def test_source_tags(asked: list[dict[str, Any]], command: str, arguments: list[str], layout: str | None) -> None:
+    assert one(asked, command, *arguments).get("source_tags") == layout
+
+
+@shows("export-experiments", "--export-source-tags", "--source-tags-prefix")
+@pytest.mark.parametrize("asked_again", [[], ["--import-source-tags", "--source-tags-prefix", "mlflow_exim"]], ids=str)
+def test_an_import_writes_source_tags_if_the_export_asked_for_them(
+    world: KnownWorld, fresh_server: MlflowServer, tmp_path: Path, asked_again: list[str]
+) -> None:
+    tags = ["--export-source-tags", "--source-tags-prefix", "mlflow_export_import"]
+    place, here = tmp_path / "out.tar", tmp_path / "back"
+    taken = take(world, place, "export-experiments", "--experiments", "a, b", "--experiments", "iris-2", *tags)
+    assert taken.manifest.source.source_tags == "mlflow_export_import"
+
+    result = run("import-experiments", "--input-dir", place, "--tracking-uri", fresh_server.uri, *asked_again)
+
+    assert result.exit_code == 0, result.output + result.stderr
+    assert run("export-experiment", "--experiment", "a, b", "--output-dir", here, "--tracking-uri", fresh_server.uri)
+    with ma.open(str(here)) as archive:
+        (made,) = archive.runs()
+    word = "mlflow_exim" if asked_again else "mlflow_export_import"
+    assert made.tags[f"{word}.run_info.run_id"] == world.runs["comma"]
+    assert {tag.partition(".")[0] for tag in made.tags} == {word, "mlflow", "mlflow_archive"}
+
+
+def test_an_unknown_layout_of_source_tags_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="mlflow_archive, mlflow_exim, mlflow_export_import"):
+        ma.backup("http://127.0.0.1:9", str(tmp_path / "out"), source_tags="exim")  # type: ignore[arg-type]
 
 
 def test_an_unknown_form_of_a_notebook_is_exit_2(asked: list[dict[str, Any]]) -> None:

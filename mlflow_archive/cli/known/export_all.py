@@ -13,7 +13,7 @@ from mlflow_archive.spec.patterns import EVERYTHING
 @choosing.registry_options()
 @choosing.window_options()
 @choosing.export_deleted_runs_option
-@export_options(notebooks=True, permissions=True)
+@export_options(notebooks=True, permissions=True, source_tags=True)
 def export_all(*, registry: dict[str, Any], window: dict[str, Any], export_deleted_runs: bool, export: Export) -> int:
     """Write everything a server has into an archive.
 

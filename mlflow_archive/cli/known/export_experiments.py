@@ -15,7 +15,7 @@ from mlflow_archive.cli.known.names import ids_option, names_option
 @names_option("--experiments", "experiments", what="Names or ids of experiments.")
 @choosing.window_options()
 @choosing.export_deleted_runs_option
-@export_options(notebooks=True, permissions=True)
+@export_options(notebooks=True, permissions=True, source_tags=True)
 def export_experiments(
     *, experiments: tuple[str, ...], window: dict[str, Any], export_deleted_runs: bool, export: Export
 ) -> int:

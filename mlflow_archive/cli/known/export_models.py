@@ -23,7 +23,7 @@ _model_option = click.option("--model", metavar="NAME", required=True, help="The
 @choosing.registry_options()
 @choosing.window_options()
 @choosing.export_deleted_runs_option
-@export_options(notebooks=True, permissions=True)
+@export_options(notebooks=True, permissions=True, source_tags=True)
 def export_models(
     *,
     models: tuple[str, ...],

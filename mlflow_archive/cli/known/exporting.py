@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 PARALLEL = 8
 #: The forms in which a workspace gives a notebook away.
 NOTEBOOK_FORMATS = ("SOURCE", "HTML", "JUPYTER", "DBC")
+#: The layouts of tags that tell of a source; the first is our own.
+SOURCE_TAGS = ("mlflow_archive", "mlflow_exim", "mlflow_export_import")
 #: What Ctrl-C leaves behind.
 INTERRUPTED = (
     "What was written is kept but is no archive yet; the same command with --resume goes on with it. "
@@ -60,6 +62,7 @@ class Export:
     output: Output
     notebook_formats: tuple[str, ...] = ()
     export_permissions: bool = False
+    source_tags: str | None = None
 
     def run(self, **wishes: Any) -> int:
         """Export what the wishes want (`mlflow_archive.operations.selecting.Wishes`); return the exit code."""
@@ -71,6 +74,8 @@ class Export:
             "permissions": ("--export-permissions", self.export_permissions),
         }
         beyond = only_at_workspace(self.tracking_uri, self.output, asked)
+        if self.source_tags:
+            beyond["source_tags"] = self.source_tags
         with self.output.watching() as observer:
             report = api.backup(
                 self.tracking_uri,
@@ -94,18 +99,21 @@ def export_command(name: str) -> Callable[[Callable[..., int]], click.Command]:
     return click.command(name, cls=Command, short_help=KNOWN[name].help, interrupted=INTERRUPTED)
 
 
-def export_options(*, notebooks: bool = False, permissions: bool = False) -> Callable[[F], F]:
+def export_options(
+    *, notebooks: bool = False, permissions: bool = False, source_tags: bool = False
+) -> Callable[[F], F]:
     """Add the options of every export; the command gets ``export``.
 
     Args:
         notebooks: The command has ``--notebook-formats``: it exports runs.
         permissions: The command has ``--export-permissions``: it exports experiments or registered models whole.
+        source_tags: The command has ``--export-source-tags``: it exports several of them.
     """
-    wanted = [
-        *([_notebook_formats_option] if notebooks else []),
-        *([_export_permissions_option] if permissions else []),
-    ]
-    names = (*_SHARED, *(["notebook_formats"] if notebooks else []), *(["export_permissions"] if permissions else []))
+    own = (
+        *([("notebook_formats", _notebook_formats_option)] if notebooks else []),
+        *([("export_permissions", _export_permissions_option)] if permissions else []),
+        *([("source_tags", _source_tags_option())] if source_tags else []),
+    )
     return options.gather(
         options.together(
             click.option(
@@ -115,7 +123,7 @@ def export_options(*, notebooks: bool = False, permissions: bool = False) -> Cal
                 help="Where the archive goes: a new or empty folder, or the name of a tarball (.tar, .tar.gz, .tgz, "
                 ".tar.zst); a local path or a URL (s3://, abfs://, gs://, dbfs:/).",
             ),
-            *wanted,
+            *(option for _, option in own),
             boolean(
                 "--use-threads",
                 default=None,
@@ -136,7 +144,7 @@ def export_options(*, notebooks: bool = False, permissions: bool = False) -> Cal
             options.artifact_option,
             options.output_option(progress=True),
         ),
-        names,
+        (*_SHARED, *(name for name, _ in own)),
         "export",
         _export,
     )
@@ -187,3 +195,26 @@ _export_permissions_option = boolean(
     "--export-permissions",
     help="Of a Databricks workspace: store the permissions of experiments and registered models.",
 )
+
+
+def _source_tags_option() -> Callable[[F], F]:
+    return options.gather(
+        options.together(
+            boolean(
+                "--export-source-tags",
+                help="Have an import write what an object was at its source (ids, user, times, mlflow.* tags) into its "
+                "tags. The archive has all of it in any case, and an import can be asked as well.",
+            ),
+            click.option(
+                "--source-tags-prefix",
+                type=click.Choice(SOURCE_TAGS),
+                default=SOURCE_TAGS[0],
+                show_default=True,
+                help="How these tags begin: mlflow_archive.source, or as mlflow-export-import wrote them, newly or of "
+                "old.",
+            ),
+        ),
+        ("export_source_tags", "source_tags_prefix"),
+        "source_tags",
+        lambda export_source_tags, source_tags_prefix: source_tags_prefix if export_source_tags else None,
+    )
