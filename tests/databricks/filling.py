@@ -52,3 +52,33 @@ def make_experiment(workspace: WorkspaceFake, name: str, **tags: str) -> Made:
     put_file(workspace, run_id, "model/MLmodel", b"flavors: {}\n")
     ask(workspace, "POST", "runs/update", run_id=run_id, status="FINISHED", end_time=2000)
     return Made(name, id, run_id)
+
+
+def make_version(workspace: WorkspaceFake, model: str, files: dict[str, bytes], **about: Any) -> str:
+    """Make a version of a model of Unity Catalog as MLflow's client does: create, upload, finalize."""
+    made = ask(workspace, "POST", "unity-catalog/model-versions/create", name=model, **about)["model_version"]
+    version = str(made["version"])
+    for path, data in files.items():
+        requests.put(
+            f"{workspace.host}/api/2.0/fs/files/Models/{model.replace('.', '/')}/{version}/{path}",
+            data=data,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=60,
+        ).raise_for_status()
+    ask(workspace, "POST", "unity-catalog/model-versions/finalize", name=model, version=version)
+    return version
+
+
+def files_of_version(workspace: WorkspaceFake, model: str, version: str) -> dict[str, bytes]:
+    root = f"/Models/{model.replace('.', '/')}/{version}/"
+    return {name.removeprefix(root): data for name, data in workspace.unity.objects.items() if name.startswith(root)}
+
+
+def runs_of(workspace: WorkspaceFake, experiment: str) -> list[dict[str, Any]]:
+    found = ask(workspace, "GET", "experiments/get-by-name", experiment_name=experiment)["experiment"]
+    runs: list[dict[str, Any]] = ask(workspace, "POST", "runs/search", experiment_ids=[found["experiment_id"]])["runs"]
+    return runs
+
+
+def tags_of(row: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in row.get("tags", ())}

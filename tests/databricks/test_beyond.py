@@ -141,21 +141,21 @@ def test_permissions_stay_where_they_are_unless_they_are_asked_for(workspace: Wo
 
 @pytest.mark.parametrize("wish", [{"permissions": True}, {"notebook_formats": ("SOURCE",)}])
 def test_other_servers_have_no_such_thing_to_give(
-    wish: dict[str, object], module_server: MlflowServer, tmp_path: Path
+    wish: dict[str, object], open_server: MlflowServer, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="Only a Databricks workspace has"):
-        ma.backup(module_server.uri, str(tmp_path / "a"), **wish)  # type: ignore[arg-type]
+        ma.backup(open_server.uri, str(tmp_path / "a"), **wish)  # type: ignore[arg-type]
     assert not (tmp_path / "a" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("wish", [{"permissions": True}, {"notebook_folder": "/Shared"}])
 def test_other_servers_take_no_such_thing(
-    wish: dict[str, object], workspace: WorkspaceFake, module_server: MlflowServer, tmp_path: Path
+    wish: dict[str, object], workspace: WorkspaceFake, open_server: MlflowServer, tmp_path: Path
 ) -> None:
     made = make_experiment(workspace, f"/Users/{ME}/not there {len(wish)}{next(iter(wish))}")
     ma.backup(URI, str(tmp_path / "a"), experiments=(made.name,))
     with pytest.raises(UsageError, match="Only a Databricks workspace has"):
-        ma.restore(str(tmp_path / "a"), module_server.uri, **wish)  # type: ignore[arg-type]
+        ma.restore(str(tmp_path / "a"), open_server.uri, **wish)  # type: ignore[arg-type]
 
 
 def test_a_form_that_is_none(tmp_path: Path) -> None:
