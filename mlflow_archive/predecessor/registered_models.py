@@ -27,8 +27,8 @@ _VERSION_MODELS = "version_models"
 _VERSION_MODEL = "version_model"
 #: The run of an exported version.
 _RUN = "run/run.json"
-#: What a version says of itself that is not a field of it at a server: its model's name, aliases, what is derived.
-_ELSEWHERE = ("name", "aliases", "tags", "params", "metrics")
+#: What MLflow's client says of a version and its server does not, or says of the model or the logged model.
+_ELSEWHERE = ("name", "aliases", "tags", "params", "metrics", "workspace")
 
 
 def read(
@@ -99,8 +99,10 @@ def _number(row: JSONObject) -> int:
 
 def _version(row: JSONObject) -> JSONValue:
     location = text(row.get("_download_uri"))
+    # A text is the client's word for there being no deployment job.
+    no_job = ("deployment_job_state",) if isinstance(row.get("deployment_job_state"), str) else ()
     return {
-        **without_empty(row, *_ELSEWHERE),
+        **without_empty(row, *_ELSEWHERE, *no_job),
         "version": _number(row),
         "tags": {**tags(row.get("tags"))},
         **_times(row),
