@@ -43,6 +43,7 @@ def import_models(*, bring: shared.Import, delete_model: bool, **wishes: Any) ->
     "--await-creation-for",
     "await_versions_s",
     type=click.IntRange(0),
+    default=0,
     metavar="SECONDS",
     help="How long to wait for each version to be ready; one that is not by then is a loss. Without it: no waiting.",
 )

@@ -31,7 +31,7 @@ NEEDED = {
 @shows("import-all", "--input-dir", "--tracking-uri", "--verbose")
 def test_import_all(importer: Importer, archived: Archived, new: New) -> None:
     name, iris, greet, qa, a, t = new("churn-"), new("iris-"), new("greet-"), new("qa-"), new(), new("tr-")
-    place = archived(*churn(name, iris, a), prompt(greet, "Hello"), trace(t, "1"), dataset("d-1", qa, "a"))
+    place = archived(*churn(name, iris, a), prompt(greet, "Hello"), trace(t, "1"), dataset(new("d-"), qa, "a"))
 
     result = importer.run("import-all", place, "--verbose", "True")
     again = importer.done("import-all", place)

@@ -42,6 +42,19 @@ def test_import_experiments(importer: Importer, archived: Archived, new: New, wo
     assert importer.traces(iris) == [t]
 
 
+@shows(["import-experiment", "import-run"], "--import-source-tags", "--source-tags-prefix")
+@pytest.mark.parametrize("command", ["import-experiment", "import-run"])
+def test_source_tags_of_a_run(importer: Importer, archived: Archived, new: New, command: str) -> None:
+    target, a = new("copy-"), new()
+    place = archived(experiment("1", new("iris-")), run(a, "1"))
+
+    words = ("--import-source-tags", "--source-tags-prefix", "mlflow_exim")
+    importer.done(command, place, "--experiment-name", target, *words)
+
+    (found,) = importer.runs(target).values()
+    assert found["tags"]["mlflow_exim.run_info.run_id"] == a
+
+
 def test_a_second_import_makes_nothing_twice(importer: Importer, archived: Archived, new: New) -> None:
     name = new("iris-")
     place = archived(experiment("1", name), run(new(), "1"))

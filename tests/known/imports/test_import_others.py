@@ -184,7 +184,9 @@ def test_nothing_of_the_kind(
 def test_import_evaluation_datasets(importer: Importer, archived: Archived, new: New) -> None:
     one, two = new("one/"), new("two-")
 
-    importer.done("import-evaluation-datasets", archived(dataset("d-1", one, "a", "b"), dataset("d-2", two, "c")))
+    importer.done(
+        "import-evaluation-datasets", archived(dataset(new("d-"), one, "a", "b"), dataset(new("d-"), two, "c"))
+    )
 
     (found,) = importer.datasets(one)
     assert importer.records(found["dataset_id"]) == ["a", "b"]
@@ -195,9 +197,9 @@ def test_import_evaluation_datasets(importer: Importer, archived: Archived, new:
 @pytest.mark.parametrize("command", ["import-evaluation-datasets", "import-evaluation-dataset", "import-all"])
 def test_a_dataset_in_place_of_one(importer: Importer, archived: Archived, new: New, command: str) -> None:
     name = new("qa-")
-    importer.done("import-evaluation-datasets", archived(dataset("d-1", name, "old"), name="old"))
+    importer.done("import-evaluation-datasets", archived(dataset(new("d-"), name, "old"), name="old"))
 
-    importer.done(command, archived(dataset("d-2", name, "new"), name="new"), "--delete-evaluation-dataset", "True")
+    importer.done(command, archived(dataset(new("d-"), name, "new"), name="new"), "--delete-evaluation-dataset", "True")
 
     (found,) = importer.datasets(name)
     assert importer.records(found["dataset_id"]) == ["new"]
@@ -208,7 +210,7 @@ def test_a_dataset_in_place_of_one(importer: Importer, archived: Archived, new: 
 def test_import_evaluation_dataset(importer: Importer, archived: Archived, new: New, option: str) -> None:
     name, other = new("qa-"), new("other-")
 
-    importer.done("import-evaluation-dataset", archived(dataset("d-1", name, "a")), option, other)
+    importer.done("import-evaluation-dataset", archived(dataset(new("d-"), name, "a")), option, other)
 
     assert importer.datasets(name) == []
     (found,) = importer.datasets(other)
