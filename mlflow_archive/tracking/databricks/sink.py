@@ -15,12 +15,13 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
 from mlflow_archive.spec.records.run import RunRecord
-from mlflow_archive.stream import Account, Content, Item, Outcome, Scope, Sink, Status
+from mlflow_archive.stream import Account, Content, Item, ObjectKey, Outcome, Scope, Sink, Status
 from mlflow_archive.tracking.databricks.client import DatabricksClient
 from mlflow_archive.tracking.databricks.notebooks import ImportedNotebooks
 from mlflow_archive.tracking.databricks.permissions import Permissions
+from mlflow_archive.tracking.databricks.unity_catalog import in_unity_catalog, unity_key
 from mlflow_archive.tracking.paging import mapping, member
-from mlflow_archive.tracking.sinks.context import unsupported
+from mlflow_archive.tracking.sinks.context import own_tags, unsupported
 
 #: Tags of runs and experiments that a workspace sets itself, and refuses from others.
 REFUSED_TAGS = frozenset(
@@ -74,6 +75,8 @@ class WorkspaceSink:
         key, made = trip.item.key, outcome.status is Status.STORED
         if key.kind is Kind.RUN and made and self._notebooks is not None and trip.content is not None:
             yield from self._notebooks.bring(key, outcome.target_id, trip.content.blobs())
+        if key.kind is Kind.REGISTERED_MODEL and made and in_unity_catalog(outcome.target_id):
+            yield from _renamed_tags(key, cast("RegisteredModelRecord", (trip.content or trip.load()).record))
         if key.kind in (Kind.EXPERIMENT, Kind.REGISTERED_MODEL) and self._permissions is not None:
             record = cast("ExperimentRecord | RegisteredModelRecord", (trip.content or trip.load()).record)
             if record.permissions and (made or self._is_ours(key.kind, outcome.target_id)):
@@ -121,6 +124,15 @@ class _Trip:
             content = replace(content, record=record.model_copy(update={"tags": kept}))
         self.content = content
         return content
+
+
+def _renamed_tags(key: ObjectKey, record: RegisteredModelRecord) -> Iterator[Loss]:
+    places = [("", record.tags), *((f"versions/{version.version}/", version.tags) for version in record.versions)]
+    for place, tags in places:
+        for name in sorted(own_tags(tags)):
+            if unity_key(name) != name:
+                reason = f"Unity Catalog takes no tag called {name}; it is there as {unity_key(name)}."
+                yield key.lost("renamed_tag", reason, path=f"{place}tags/{name}")
 
 
 def _reason(name: str) -> str:
