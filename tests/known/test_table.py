@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -75,13 +75,13 @@ def test_the_help_of_the_whole_imports_none_of_them() -> None:
 
 def test_the_help_of_the_whole_is_quick() -> None:
     program = "import sys; from mlflow_archive.cli.main import main; sys.argv = ['mlflow-archive', '--help']; main()"
-    took = []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(5):
-        began = time.monotonic()
         run(program)
-        took.append(time.monotonic() - began)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
 
-    assert min(took) < 0.6  # 0.2 seconds on a machine with nothing else to do
+    # Time of the processor, which does not depend on what else the machine has to do.
+    assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 5 < 0.3
 
 
 @pytest.mark.parametrize("name", KNOWN)

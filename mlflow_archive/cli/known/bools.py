@@ -19,14 +19,18 @@ def boolean(name: str, *more: str, help: str, default: bool | None = False) -> C
         help: What True does.
         default: The value where the option is not given; None lets the command tell that from False.
     """
+
+    def given(_ctx: click.Context, _param: click.Parameter, value: bool | None) -> bool | None:
+        return default if value is None else value
+
+    # click 8.3 lets the value of an option be left out only where it knows of no default.
     return click.option(
         name,
         *more,
         type=click.BOOL,
         is_flag=False,
         flag_value="true",
-        default=default,
-        show_default=False,
+        callback=given,
         metavar="[BOOLEAN]",
-        help=help if not default else f"{help}  [default: True]",
+        help=f"{help}  [default: True]" if default else help,
     )
