@@ -42,12 +42,14 @@ class Experiment:
         name: Its name; empty if nothing in the archive tells it.
         places: Its documents: several if the archive holds it more than once, none if only its runs are there.
         stage: Its life-cycle stage.
+        folder: Where its runs stand although its document, which an export writes last, cannot be read.
     """
 
     id: str
     name: str
     places: tuple[Place, ...] = ()
     stage: str = "active"
+    folder: str | None = None
 
 
 class Layout:
@@ -90,6 +92,8 @@ class Layout:
         seen: dict[str, Loss | None] = {}
         for place in experiment.places:
             yield from self._listed(kind, experiment.id, place, strays, seen)
+        if experiment.folder is not None:
+            yield from self._unlisted(kind, experiment, seen)
         for id, stray in strays.of(kind, experiment.id).items():
             if seen.get(id, _NEVER) is not None:
                 seen[id] = None
@@ -119,49 +123,68 @@ class Layout:
         found: dict[str, Experiment] = {}
         losses: dict[str, Loss] = {}
         listed: dict[Kind, set[str]] = {kind: set() for kind in _HOMES}
-        for place in self._experiment_places(losses):
+        for place, name in self._experiment_places(losses):
             try:
                 document = self._tree.document(place.path)
             except MlflowArchiveError as error:
-                key = ObjectKey(Kind.EXPERIMENT, place.id)
-                losses.setdefault(place.id, key.lost(error.code, str(error), retryable=error.retryable))
+                self._interrupted(place, name, error, found, losses)
                 continue
             about = member(document.payload, "experiment")
             id = text(about.get("experiment_id")) or place.id
             before = found[id].places if id in found else ()
             found[id] = Experiment(id, text(about.get("name")), (*before, place), text(about.get("lifecycle_stage")))
+            losses.pop(id, None)
             for kind, ids in listed.items():
                 ids.update(strays.folders[kind].keys() & set(_ids_in(kind, document)))
         settle(strays, self._tree, self.survey, listed)
         for id, name in strays.experiments.items():
             found.setdefault(id, Experiment(id, name))
-        lost = tuple(loss for id, loss in losses.items() if id not in found)
-        return _Walked(tuple(found.values()), lost, strays, frozenset(listed[Kind.RUN]))
+        return _Walked(tuple(found.values()), tuple(losses.values()), strays, frozenset(listed[Kind.RUN]))
 
-    def _experiment_places(self, losses: dict[str, Loss]) -> Iterator[Place]:
+    def _interrupted(
+        self, place: Place, name: str, error: MlflowArchiveError, found: dict[str, Experiment], losses: dict[str, Loss]
+    ) -> None:
+        """Take an experiment by its folder, if anything is there: its document is what an export writes last."""
+        if place.id in found:
+            return
+        there = next(self._tree.store.list(place.folder), None) is not None if place.folder else False
+        if there:
+            found[place.id] = Experiment(place.id, name, folder=place.folder)
+        key = ObjectKey(Kind.EXPERIMENT, place.id)
+        losses[place.id] = key.lost(
+            error.code, str(error), path=place.document if there else None, retryable=error.retryable
+        )
+
+    def _experiment_places(self, losses: dict[str, Loss]) -> Iterator[tuple[Place, str]]:
+        """Yield the places of experiments, with the names that lists give them."""
         seen: set[str] = set()
         for listing in self.survey.experiment_lists:
-            for id in self._named(listing, losses) or self._tree.folders_with(listing.folder, detecting.EXPERIMENT):
+            for id, name in self._named(listing, losses).items():
                 folder = below(listing.folder, id)
                 if folder not in seen:
                     seen.add(folder)
-                    yield Place(id, folder, self._document_of(folder))
+                    yield Place(id, folder, self._document_of(folder)), name
         for single in self.survey.experiments:
-            yield Place("", single.folder, single.name)
+            yield Place("", single.folder, single.name), ""
 
     def _document_of(self, folder: str) -> str:
         """Return the name of an experiment's document: before the third generation it was the manifest."""
         new, old = (self._tree.has(below(folder, name)) for name in (detecting.EXPERIMENT, detecting.MANIFEST))
         return detecting.MANIFEST if old and not new else detecting.EXPERIMENT
 
-    def _named(self, listing: Finding, losses: dict[str, Loss]) -> list[str]:
-        """Return the ids that a list of experiments names; a list may name one several times."""
+    def _named(self, listing: Finding, losses: dict[str, Loss]) -> dict[str, str]:
+        """Return id -> name of a list of experiments, which may name one several times.
+
+        Where the list cannot be read, the folders tell.
+        """
         try:
-            payload = self._tree.document(listing.path).payload
+            rows = objects(self._tree.document(listing.path).payload.get("experiments"))
         except MlflowArchiveError as error:
-            losses[""] = ObjectKey(Kind.EXPERIMENT, "").lost(error.code, str(error), retryable=error.retryable)
-            return []
-        return texts([entry.get("id") for entry in objects(payload.get("experiments"))])
+            key = ObjectKey(Kind.EXPERIMENT, "")
+            losses[""] = key.lost(error.code, str(error), path=listing.path, retryable=error.retryable)
+            rows = []
+        named = {text(row.get("id")): text(row.get("name")) for row in rows if text(row.get("id"))}
+        return named or dict.fromkeys(self._tree.folders_with(listing.folder, detecting.EXPERIMENT), "")
 
     def _listed(
         self, kind: Kind, experiment_id: str, place: Place, strays: Strays, seen: dict[str, Loss | None]
@@ -184,6 +207,16 @@ class Layout:
                 seen[id] = ObjectKey(kind, id, experiment_id).lost("not_found", reason)
         for id in _failed(kind, document):
             seen.setdefault(id, ObjectKey(kind, id, experiment_id).lost("not_exported", _NOT_EXPORTED))
+
+    def _unlisted(self, kind: Kind, experiment: Experiment, seen: dict[str, Loss | None]) -> Iterator[Place]:
+        """Yield what stands in the folder of an experiment whose document cannot be read."""
+        home, name = _HOMES[kind]
+        folder = experiment.folder or ""
+        for above in (below(folder, home), folder):
+            for id in self._tree.folders_with(above, name):
+                if id not in seen:
+                    seen[id] = None
+                    yield Place(id, below(above, id), name, experiment.id)
 
     def _models(self) -> Iterator[Place | Loss]:
         seen: set[str] = set()
