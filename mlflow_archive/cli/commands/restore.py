@@ -6,10 +6,9 @@ from typing import Any, Literal
 
 import click
 
-from mlflow_archive.cli import options
+from mlflow_archive.cli import options, policies
 from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.output import Output
-from mlflow_archive.cli.values import Pair
 
 
 @click.command(
@@ -28,20 +27,7 @@ from mlflow_archive.cli.values import Pair
     help="What to do with an object that is at the target already: leave it as it is, bring it up to date, "
     "stop with exit code 7, or make another one beside it.",
 )
-@click.option(
-    "--rename-experiment",
-    "rename_experiments",
-    type=Pair("OLD", "NEW"),
-    multiple=True,
-    help="Restore an experiment under another name. Repeatable.",
-)
-@click.option(
-    "--rename-model",
-    "rename_models",
-    type=Pair("OLD", "NEW"),
-    multiple=True,
-    help="Restore a registered model under another name. Repeatable.",
-)
+@policies.policy_options()
 @click.option(
     "--activate",
     is_flag=True,
@@ -58,9 +44,8 @@ def restore(
     src_url: str,
     tracking_uri: str | None,
     wishes: dict[str, Any],
+    how: dict[str, Any],
     if_exists: Literal["skip", "update", "fail", "duplicate"],
-    rename_experiments: tuple[tuple[str, str], ...],
-    rename_models: tuple[tuple[str, str], ...],
     activate: bool,
     dry_run: bool,
     parallel: int,
@@ -71,9 +56,9 @@ def restore(
 ) -> int:
     """Bring everything in an archive, or a selection, to an MLflow server.
 
-    Every byte is checked on the way. Nothing at the target is overwritten or deleted unless --if-exists asks for it,
-    and a second restore finds what the first one made. Ids that the server gives are new; references between
-    objects are rewritten to them.
+    Every byte is checked on the way. Nothing at the target is overwritten or deleted unless --if-exists or --replace
+    asks for it, and a second restore finds what the first one made. Ids that the server gives are new; references
+    between objects are rewritten to them.
     """
     from mlflow_archive import api
     from mlflow_archive.cli.summary import show_report
@@ -83,8 +68,6 @@ def restore(
             src_url,
             tracking_uri,
             if_exists=if_exists,
-            rename_experiments=dict(rename_experiments),
-            rename_models=dict(rename_models),
             activate=activate,
             parallelism=parallel,
             dry_run=dry_run,
@@ -92,6 +75,7 @@ def restore(
             storage_options=storage_options,
             artifact_options=artifact_options,
             observer=observer,
+            **how,
             **wishes,
         )
     return show_report(report, output, losses_in="printed by --json")

@@ -14,10 +14,7 @@ USER = "mlflow.user"
 def run_tags(context: SinkContext, record: RunRecord) -> dict[str, str]:
     """Return the tags of a run for the target, before ids in them are rewritten."""
     tags = own_tags(record.tags)
-    if context.is_databricks:
-        if tags.pop(USER, None) is not None and context.options.keep_user:
-            context.note(f"A Databricks workspace sets {USER} itself: the user of a restored run is who restores.")
-    elif not context.options.keep_user:
+    if not context.options.keep_user and not context.is_databricks:
         tags[USER] = restoring_user()
     return tags | context.source_tags.of_run(record)
 
