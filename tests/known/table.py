@@ -21,6 +21,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "known-commands.md"
 
+#: How the names of commands begin that share options -> the title of these; the rest is on its own.
+FAMILIES = {
+    "export-": "Options of all exports",
+    "import-": "Options of all imports",
+    "copy-": "Options of all copies",
+    "": "",
+}
+HEAD = ("| Option | Meaning | Tests |", "|---|---|---|")
+
 BEFORE = """# The commands of mlflow-export-import
 
 `mlflow-archive` has the commands of mlflow-export-import with their names and options.
@@ -88,18 +97,51 @@ def _tests(module: object) -> Iterator[tuple[str, object]]:
 
 
 def document() -> str:
-    """Return the text of docs/known-commands.md."""
+    """Return the text of docs/known-commands.md: what all commands of a family share stands once, before them."""
     tests = shown_by()
     lines = [BEFORE]
-    for name, known in KNOWN.items():
-        lines += [f"## {name}", "", known.help, "", "| Option | Meaning | Tests |", "|---|---|---|"]
-        for option in options(name):
-            spelled = ", ".join(f"`{word}`" for word in option.opts)
-            needed = " Required." if option.required else ""
-            shown = "; ".join(f"`{test}`" for test in tests.get((name, option.opts[0]), ()))
-            lines.append(f"| {spelled} | {_cell(option.help or '')}{needed} | {shown} |")
-        lines.append("")
-    return "\n".join(lines)
+    for family, title in FAMILIES.items():
+        members = [name for name in KNOWN if _family(name) == family]
+        shared = _shared(members) if family else []
+        if shared:
+            lines += [f"## {title}", "", f"All of {', '.join(f'`{name}`' for name in members)} have:", "", *HEAD]
+            lines += [_row(option, _in_order(tests, members, option)) for option in shared]
+            lines.append("")
+        for name in members:
+            own = [option for option in options(name) if not any(_same(option, other) for other in shared)]
+            lines += [f"## {name}", "", " ".join((command(name).help or "").split()), ""]
+            if own:
+                lines += [*HEAD, *(_row(option, _in_order(tests, [name], option)) for option in own), ""]
+            if shared:
+                lines += [f"And [the options of all of them](#{title.lower().replace(' ', '-')}).", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _family(name: str) -> str:
+    return next((prefix for prefix in FAMILIES if prefix and name.startswith(prefix)), "")
+
+
+def _shared(members: list[str]) -> list[click.Option]:
+    first, *others = members
+    return [
+        option
+        for option in options(first)
+        if all(any(_same(option, other) for other in options(name)) for name in others)
+    ]
+
+
+def _same(one: click.Option, other: click.Option) -> bool:
+    return (one.opts, one.help, one.required) == (other.opts, other.help, other.required)
+
+
+def _in_order(tests: dict[tuple[str, str], list[str]], names: list[str], option: click.Option) -> list[str]:
+    return [*dict.fromkeys(test for name in names for test in tests.get((name, option.opts[0]), ()))]
+
+
+def _row(option: click.Option, tests: list[str]) -> str:
+    spelled = ", ".join(f"`{word}`" for word in option.opts)
+    needed = " Required." if option.required else ""
+    return f"| {spelled} | {_cell(option.help or '')}{needed} | {'<br>'.join(f'`{test}`' for test in tests)} |"
 
 
 def _cell(text: str) -> str:
