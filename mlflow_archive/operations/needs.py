@@ -97,16 +97,29 @@ class Needs:
                 # Whoever nests runs in a ring is met once.
                 if key.id not in known:
                     found[key.id] = key.experiment_id or ""
+            known.update(found)
             if not found or not self._wish.with_children:
                 break
-            known.update(found)
             wish = Selection(
                 experiment_ids=frozenset(found.values()),
                 parent_run_ids=frozenset(found),
                 deleted=self._wish.deleted,
                 artifacts=False,
             )
+        models.update(self._made_by(frozenset(known)))
         self._find(Kind.LOGGED_MODEL, models - self.ids(Kind.LOGGED_MODEL))
+
+    def _made_by(self, run_ids: frozenset[str]) -> Iterator[str]:
+        """Yield the logged models that name one of the runs as theirs; not each is among the outputs of the run."""
+        if not (run_ids and self._has_models and self._wish.wants(Kind.LOGGED_MODEL)):
+            return
+        homes = frozenset(place.experiment_id for place in self._places if place.id in run_ids)
+        beside = Selection(experiment_ids=homes, deleted=self._wish.deleted, artifacts=False)
+        for entry in self._source.read(Kind.LOGGED_MODEL, beside):
+            if isinstance(entry, Loss):
+                self._lose(entry)
+            elif run_ids.intersection(_runs_of(self._record(entry))):
+                yield entry.key.id
 
     def _named_by_versions(self) -> tuple[set[str], set[str]]:
         """Return the ids of the runs and logged models that the wanted versions of the models name."""

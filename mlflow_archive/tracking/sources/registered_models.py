@@ -184,6 +184,9 @@ def _copied(reading: Reading, key: ObjectKey, version: ModelVersion, role: str) 
             yield blob
         elif blob.name.startswith(below):
             yield replace(blob, name=blob.name.removeprefix(below))
+        elif blob.name == place.path:
+            # The version was made of a single file.
+            yield replace(blob, name=blob.name.rpartition("/")[2])
 
 
 def _is_elsewhere(version: ModelVersion) -> bool:
