@@ -17,7 +17,7 @@ Wishes (``experiments=``, ``models=``, ``since=`` ...) are the fields of `mlflow
 
 from __future__ import annotations
 
-from mlflow_archive.api.copying import copy_experiment, copy_model, copy_run
+from mlflow_archive.api.copying import copy_experiment, copy_model, copy_model_version, copy_run
 from mlflow_archive.api.keeping import demo, doctor, repack
 from mlflow_archive.api.looking import diff, ls, open, show, verify  # noqa: A004
 from mlflow_archive.api.moving import backup, copy, restore
@@ -32,6 +32,7 @@ __all__ = [
     "copy",
     "copy_experiment",
     "copy_model",
+    "copy_model_version",
     "copy_run",
     "demo",
     "diff",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow_archive.api.moving import IfExists
     from mlflow_archive.events import Observer
     from mlflow_archive.operations.copying import Ends, Planner
-    from mlflow_archive.operations.policies import Policies
+    from mlflow_archive.operations.policies import Policies, SourceTags
     from mlflow_archive.operations.report import Report
     from mlflow_archive.tracking.settings import Settings
 
@@ -170,14 +170,83 @@ def copy_model(
     return _copied(source_uri, target_uri, planner, between)
 
 
-def _copied(source_uri: str | None, target_uri: str | None, planner: Planner, between: Between) -> Report:
+def copy_model_version(  # noqa: PLR0913 - the choices of a copy
+    model: str,
+    version: int,
+    source_uri: str | None = None,
+    target_uri: str | None = None,
+    *,
+    new_name: str | None = None,
+    experiment_name: str | None = None,
+    stages_and_aliases: bool = False,
+    lineage_tags: SourceTags | None = None,
+    permissions: bool = False,
+    **between: Unpack[Between],
+) -> Report:
+    """Copy one version of a registered model, as the next version of a model of the target.
+
+    With an experiment the copy is deep: the version's run and logged model are copied into it, with their files.
+    Without, it is shallow: the new version names the files of its original, which the target has to reach.
+
+    Args:
+        model: The registered model.
+        version: The version's number.
+        source_uri: The server that has it; None is MLflow's own default.
+        target_uri: The server it goes to; may be the same.
+        new_name: The registered model of the target; None is the same name. It is made if it is not there.
+        experiment_name: The experiment of the target for the run and the logged model; made if it is not there.
+        stages_and_aliases: Give the new version the stage and the aliases of its original; an alias moves to it from
+            the version of the target that has it.
+        lineage_tags: Write the original's name, number, run and server into tags of the new version, under the prefix
+            of this word: ``mlflow_archive``, ``mlflow_exim`` or ``mlflow_export_import``.
+        permissions: Between Databricks workspaces: set the model's direct permissions.
+        **between: How; see `Between`.
+
+    Returns:
+        What was done; ``ids["model_version"]`` has ``"<new name>/<new number>"``.
+
+    Raises:
+        NotFoundError: There is no such version.
+        UsageError: Only the source reaches the files, and there is no experiment to copy them into.
+        NotAuthorisedError: A server or a store refused the credentials.
+        ConflictError: It was copied already, and ``if_exists`` is ``fail``.
+        UnavailableError: A server or a store does not answer.
+    """
+    from mlflow_archive.operations.policies import make_choices
+    from mlflow_archive.operations.promoting import version_plan
+
+    policies: Policies = {
+        "into_experiment": experiment_name,
+        "stages_and_aliases": stages_and_aliases,
+        "source_tags": lineage_tags,
+    }
+    choices = make_choices(
+        policies,
+        if_exists=between.get("if_exists", "skip"),
+        dry_run=between.get("dry_run", False),
+        permissions=permissions,
+    )
+    planner = version_plan(model, version, choices, into_model=new_name)
+    return _copied(source_uri, target_uri, planner, between, permissions=permissions)
+
+
+def _copied(
+    source_uri: str | None,
+    target_uri: str | None,
+    planner: Planner,
+    between: Between,
+    *,
+    permissions: bool = False,
+) -> Report:
     from mlflow_archive.operations.copying import copy_planned
+    from mlflow_archive.operations.ends import WorkspaceWishes
 
     return copy_planned(
         _ends(source_uri, target_uri, between),
         planner,
         dry_run=between.get("dry_run", False),
         parallelism=at_least_one(between.get("parallelism", 8)),
+        beyond=WorkspaceWishes(permissions=permissions),
         observer=between.get("observer"),
     )
 

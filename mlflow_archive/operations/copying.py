@@ -53,10 +53,17 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is copied, and how it is brought to the target."""
+    """What is copied, and how it is brought to the target.
+
+    Attributes:
+        selection: What is copied.
+        choices: How it is brought.
+        look_back: Looks at what came out while both servers are still connected, and completes the report.
+    """
 
     selection: Selection
     choices: ServerChoices
+    look_back: Callable[[Report], Report] = lambda report: report
 
 
 #: Looks at both servers, connected, and says what is to be done.
@@ -120,7 +127,7 @@ def copy_planned(
         )
         plan = planner(here, there)
         source = stack.enter_context(server_source(here, ends.source_artifacts, parallelism=parallelism, beyond=beyond))
-        return bring(
+        report = bring(
             source,
             there,
             plan.selection,
@@ -130,6 +137,7 @@ def copy_planned(
             artifacts=ends.target_artifacts,
             observer=observer,
         )
+        return plan.look_back(report)
 
 
 @contextmanager

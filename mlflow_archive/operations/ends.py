@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow_archive.storage.containers import Packing
     from mlflow_archive.storage.store import Store
     from mlflow_archive.tracking.client import ServerClient
-    from mlflow_archive.tracking.sinks.options import SinkOptions
+    from mlflow_archive.tracking.sinks.options import GivenPlace, SinkOptions
 
 Options = Mapping[str, object] | None
 
@@ -51,6 +51,8 @@ class ServerChoices:
 
     Attributes:
         only_names: For a kind, the name that the one object of it takes at the target.
+        version_places: For a model version's number at the source, where its files are for the target; they stay there.
+        version_tags: Further tags for every new version of a registered model.
         source_tags: The prefix itself (`provenance.SOURCE_TAG_PREFIXES`).
         source_uri: Kept in the provenance tags of what is made.
         notebook_folder: Folder of a Databricks workspace that exported notebooks are imported into.
@@ -67,6 +69,8 @@ class ServerChoices:
     replace: frozenset[Kind] = frozenset()
     create_models: bool = True
     append_versions: bool = False
+    version_places: Mapping[int, GivenPlace] = field(default_factory=dict)
+    version_tags: Mapping[str, str] = field(default_factory=dict)
     stages_and_aliases: bool = True
     registry_metadata: bool = True
     source_tags: str | None = None
@@ -180,6 +184,8 @@ def _sink_options(choices: ServerChoices) -> SinkOptions:
         replace=choices.replace,
         create_models=choices.create_models,
         append_versions=choices.append_versions,
+        version_places=choices.version_places,
+        version_tags=choices.version_tags,
         stages_and_aliases=choices.stages_and_aliases,
         registry_metadata=choices.registry_metadata,
         source_tags=choices.source_tags,

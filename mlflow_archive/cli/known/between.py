@@ -23,7 +23,8 @@ INTERRUPTED = "What is at the target stays; the same command again finds it ther
 _SETTINGS = (
     "A file of NAME=value lines with the credentials of this server, by MLflow's names: MLFLOW_TRACKING_USERNAME, "
     "MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN, MLFLOW_TRACKING_SERVER_CERT_PATH and so on, perhaps "
-    "MLFLOW_TRACKING_URI. Without it: variables MLFLOW_ARCHIVE_{END}_TRACKING_TOKEN and so on; without these: MLflow's own."
+    "MLFLOW_TRACKING_URI. Without it: variables MLFLOW_ARCHIVE_{END}_TRACKING_TOKEN and so on; without these: "
+    "MLflow's own."
 )
 _NAMES = (
     "source_uri",
@@ -50,12 +51,12 @@ class Copy:
     between: Mapping[str, Any]
     output: Output
 
-    def run(self, call: Callable[..., Report], named: str, *, verbose: bool = False, **wishes: Any) -> int:
+    def run(self, call: Callable[..., Report], *named: Any, verbose: bool = False, **wishes: Any) -> int:
         """Copy one object.
 
         Args:
             call: A copying call of `mlflow_archive.api`.
-            named: The object.
+            named: What names the object, its first arguments.
             verbose: Name every object in the summary.
             wishes: Further arguments of the call.
 
@@ -65,7 +66,7 @@ class Copy:
         from mlflow_archive.cli.summary import show_report
 
         with self.output.watching() as observer:
-            report = call(named, self.source_uri, self.target_uri, observer=observer, **self.between, **wishes)
+            report = call(*named, self.source_uri, self.target_uri, observer=observer, **self.between, **wishes)
         return show_report(report, self.output, losses_in="printed by --json", verbose=verbose)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.kinds import Kind
-from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
+from mlflow_archive.spec.records.registered_model import ModelVersion, RegisteredModelRecord
 from mlflow_archive.stream import ObjectKey
 from mlflow_archive.tracking.sinks.context import SinkContext
 
@@ -52,7 +54,9 @@ def adapted(context: SinkContext, key: ObjectKey, record: RegisteredModelRecord)
     options, source_tags = context.options, context.source_tags
     stage = {} if options.stages_and_aliases else {"current_stage": None}
     versions = tuple(
-        version.model_copy(update={"tags": version.tags | source_tags.of_version(record, version), **stage})
+        version.model_copy(
+            update={"tags": version.tags | source_tags.of_version(record, version), **stage, **_place(context, version)}
+        )
         for version in record.versions
     )
     tags = record.tags if options.registry_metadata else {}
@@ -64,3 +68,11 @@ def adapted(context: SinkContext, key: ObjectKey, record: RegisteredModelRecord)
             "aliases": record.aliases if options.stages_and_aliases else {},
         }
     )
+
+
+def _place(context: SinkContext, version: ModelVersion) -> dict[str, str]:
+    """Return where the files of a copy of another version are, as that one may not come along."""
+    original = re.match(r"models:/(?!m-[0-9a-f]{32}$)", version.source or "")
+    if context.options.append_versions and original is not None and version.storage_location:
+        return {"source": version.storage_location}
+    return {}

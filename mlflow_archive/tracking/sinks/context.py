@@ -101,6 +101,10 @@ class SinkContext:
             tags[provenance.INCOMPLETE] = "true"
         return tags
 
+    def same_source(self, tags: Mapping[str, str]) -> bool:
+        """Tell whether provenance tags, as far as they say it, were written by a restore of the same source."""
+        return tags.get(provenance.SOURCE_URI, self.options.source_uri) == self.options.source_uri
+
     def existing(self, key: ObjectKey, target_id: str) -> Outcome:
         """Return what becomes of an object that is there already and is not to be touched.
 

@@ -28,6 +28,23 @@ class IfExists(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class GivenPlace:
+    """Where the files of a model version are, known beforehand: they are not copied.
+
+    Attributes:
+        source: The address for the target.
+        run_id: The target's run that they belong to.
+        model_id: The target's logged model that they belong to.
+        run_link: The page of the run that the version was made from, wherever that is.
+    """
+
+    source: str
+    run_id: str | None = None
+    model_id: str | None = None
+    run_link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SinkOptions:
     """The choices of one restore.
 
@@ -42,6 +59,8 @@ class SinkOptions:
         replace: Kinds of which the target's object of that name is deleted before ours is made.
         create_models: Make registered models that the target does not have.
         append_versions: Give versions the next numbers of a model that is there, not their own.
+        version_places: For a version's number at the source, where its files are for the target.
+        version_tags: Further tags for every new version of a registered model.
         stages_and_aliases: Bring stages and aliases of model versions along.
         registry_metadata: Bring descriptions and tags of registered models along; those of versions always come.
         source_tags: Prefix under which the source's information is written as tags; None writes none.
@@ -63,6 +82,8 @@ class SinkOptions:
     replace: frozenset[Kind] = frozenset()
     create_models: bool = True
     append_versions: bool = False
+    version_places: Mapping[int, GivenPlace] = field(default_factory=dict)
+    version_tags: Mapping[str, str] = field(default_factory=dict)
     stages_and_aliases: bool = True
     registry_metadata: bool = True
     source_tags: str | None = None

@@ -151,7 +151,7 @@ class RegisteredModels:
             return self._context.plan(model.key, renamed=renamed)
         self._context.refuse_existing(model.key, model.name)
         if model.versions.appends:
-            model.versions.recognise(*_lineage(model, found))
+            model.versions.recognise(*self._lineage(model, found))
             missing = [version for version in model.record.versions if version.version not in model.versions.numbers]
         else:
             there = model.versions.existing()
@@ -194,7 +194,7 @@ class RegisteredModels:
             mark = tags[provenance.INCOMPLETE]
             model.losses += model.versions.repair(model.record.versions, int(mark) if mark.isdigit() else 0)
         if model.versions.appends:
-            model.versions.recognise(*_lineage(model, found))
+            model.versions.recognise(*self._lineage(model, found))
             model.todo = [version for version in model.record.versions if version.version not in model.versions.numbers]
         else:
             self._compare_numbers(model, int(tags.get(_LAST_VERSION) or 0))
@@ -205,6 +205,12 @@ class RegisteredModels:
             self._done.update((model.key.workspace, model.name, number) for number in model.versions.numbers)
         if update:
             model.losses += self._update(model)
+
+    def _lineage(self, model: _Model, found: JSONObject) -> tuple[str, int]:
+        """Return the id that tags of versions name, and up to which number those of the target are ours without one."""
+        tags = tag_map(rows(found, "tags"))
+        ours = tags.get(provenance.SOURCE_ID) == model.key.id and self._context.same_source(tags)
+        return model.key.id, int(tags.get(_LAST_VERSION) or 0) if ours else 0
 
     def _compare_numbers(self, model: _Model, last: int) -> None:
         there = model.versions.existing()
@@ -296,13 +302,6 @@ class RegisteredModels:
         path = "/api/2.0/mlflow/registered-models/delete-tag"
         call = partial(self._context.client.call, "DELETE", path, body=tag, workspace=workspace)
         next(attempt(model.key, "tags", call), None)
-
-
-def _lineage(model: _Model, found: JSONObject) -> tuple[str, int]:
-    """Return the id that tags of versions name, and up to which number those of the target are ours without one."""
-    tags = tag_map(rows(found, "tags"))
-    ours = tags.get(provenance.SOURCE_ID) == model.key.id
-    return model.key.id, int(tags.get(_LAST_VERSION) or 0) if ours else 0
 
 
 def _reason(model: _Model, added: int) -> str:

@@ -41,6 +41,7 @@ class Place:
     run_id: str | None
     model_id: str | None
     tags: dict[str, str] = field(default_factory=dict)
+    run_link: str | None = None
 
 
 class Versions:
@@ -75,11 +76,11 @@ class Versions:
             last: Up to this number the target's versions are the source's, if they have no tag.
         """
         for entry in self.listed():
-            number, source = int(text(entry, "version")), tag_map(rows(entry, "tags")).get(provenance.SOURCE_ID)
+            number, tags = int(text(entry, "version")), tag_map(rows(entry, "tags"))
             self._newest = max(self._newest, number)
-            if source is None and number <= last:
+            if provenance.SOURCE_ID not in tags and number <= last:
                 self.numbers.setdefault(number, number)
-            elif (found := _number_in(source, source_id)) is not None:
+            elif (found := self._number_in(tags, source_id)) is not None:
                 self.numbers[found] = number
 
     def repair(self, versions: Iterable[ModelVersion], since: int) -> Iterator[Loss]:
@@ -92,13 +93,13 @@ class Versions:
         made = {version.version: version for version in versions if version.version >= since}
         for entry in self.listed():
             number, tags = int(text(entry, "version")), tag_map(rows(entry, "tags"))
-            gap, source = tags.get(provenance.GAP), tags.get(provenance.SOURCE_ID)
+            gap = tags.get(provenance.GAP)
             if gap == str(number):
                 self._keep(number)
             elif gap is not None:
                 self._drop(number)
                 continue
-            at_source = _number_in(source, self._key.id) if self.appends else number
+            at_source = self._number_in(tags, self._key.id) if self.appends else number
             version = made.get(at_source or 0)
             if version is None:
                 continue
@@ -108,6 +109,12 @@ class Versions:
             wanted = version.current_stage
             if wanted and wanted != (text(entry, "current_stage") or "None"):
                 yield from self._stage(number, wanted)
+
+    def _number_in(self, tags: dict[str, str], source_id: str) -> int | None:
+        """Return the number of the version of the source that tags name, if it is of this model and this source."""
+        name, _, number = tags.get(provenance.SOURCE_ID, "").rpartition("/")
+        ours = name == quote(source_id, safe="") and self._context.same_source(tags)
+        return int(number) if ours and number.isdecimal() else None
 
     def listed(self) -> Iterator[JSONObject]:
         """Yield the target's versions; deleted ones are in no listing."""
@@ -158,7 +165,7 @@ class Versions:
 
     def _append(self, version: ModelVersion, place: Place) -> Iterator[Loss]:
         """Create a version with the next number, whichever that is."""
-        place.tags[provenance.SOURCE_ID] = f"{quote(self._key.id, safe='')}/{version.version}"
+        place.tags |= self._context.provenance(f"{quote(self._key.id, safe='')}/{version.version}")
         made, refused = self._send_somehow(version, place)
         yield from refused
         yield from self._made(version, made)
@@ -213,6 +220,10 @@ class Versions:
 
     def _place(self, version: ModelVersion) -> tuple[Place, list[Loss]]:
         ids = self._context.ids
+        given = self._context.options.version_places.get(version.version)
+        if given is not None:
+            origin = {provenance.SOURCE_RUN_ID: version.run_id} if version.run_id and not given.run_id else {}
+            return Place(given.source, given.run_id, given.model_id, origin, given.run_link), []
         place = Place(
             rewrite_location(version.source or "", ids),
             ids.get(Kind.RUN, version.run_id),
@@ -305,7 +316,7 @@ class Versions:
         try:
             return self._send(self._body(version, place)), []
         except MlflowArchiveError as error:
-            if not is_refusal(error):
+            if not is_refusal(error) or version.version in self._context.options.version_places:
                 raise
             refusal = error
         place.tags[provenance.SOURCE_LOCATION] = version.source or ""
@@ -318,11 +329,14 @@ class Versions:
 
     def _body(self, version: ModelVersion, place: Place) -> JSONObject:
         tags = own_tags(version.tags) | place.tags
+        if self._key.kind is Kind.REGISTERED_MODEL:
+            tags |= self._context.options.version_tags
+        run_link = rewrite_run_link(version.run_link, self._context.ids) if version.run_link else None
         body: JSONObject = {"name": self._name, "source": place.source}
         optional = (
             ("run_id", place.run_id),
             ("model_id", place.model_id if self._context.client.at_least("3.0.0") else None),
-            ("run_link", rewrite_run_link(version.run_link, self._context.ids) if version.run_link else None),
+            ("run_link", place.run_link or run_link),
             ("description", version.description),
         )
         for name, value in optional:
@@ -363,9 +377,3 @@ class Versions:
         body: JSONObject = {"name": self._name, "version": str(number)}
         path = "/api/2.0/mlflow/model-versions/delete"
         self._context.client.call("DELETE", path, body=body, workspace=self._key.workspace)
-
-
-def _number_in(tag: str | None, source_id: str) -> int | None:
-    """Return the number of the version of the source that a tag names, if it is of this model."""
-    name, _, number = (tag or "").rpartition("/")
-    return int(number) if name == quote(source_id, safe="") and number.isdecimal() else None
