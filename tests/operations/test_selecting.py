@@ -79,3 +79,41 @@ def test_files_can_be_left_out_like_a_kind():
     assert not selection.artifacts
     assert not selection.wants(Kind.TRACE)
     assert make_selection(without=["artifacts"]).kinds is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"with_children": True}, "run_ids"),
+        ({"runs_within": ["iris"]}, "run_ids"),
+        ({"stages": ["Prod"]}, "Staging, Production"),
+        ({"stages": "Production"}, "list"),
+        ({"run_ids": "abc"}, "list"),
+        ({"versions": [0]}, "from 1"),
+        ({"versions": ["3"]}, "whole numbers"),
+        ({"prompt_versions": [True]}, "not a version"),
+        ({"run_ids": ["a"], "since": "2026-01-01"}, "experiments"),
+        ({"datasets": ["a"], "run_filter": "params.a = '1'"}, "experiments"),
+    ],
+)
+def test_wishes_for_parts_that_make_no_sense_are_refused(wishes, words):
+    with pytest.raises(UsageError, match=words):
+        make_selection(**wishes)
+
+
+def test_naming_a_part_leaves_out_what_is_not_named():
+    for named in ({"run_ids": ["a"]}, {"trace_ids": ["a"]}, {"logged_model_ids": ["a"]}, {"models": ["a"]}):
+        selection = make_selection(**named)
+        assert (selection.prompts, selection.datasets) == ((), ())
+    assert make_selection(datasets=["a"]).models == ()
+    # Those of the experiments come along.
+    assert make_selection(experiments=["a"]).datasets is None
+    assert make_selection(models=["a"], whole_experiments=True).datasets is None
+
+
+def test_stages_are_written_as_the_registry_does():
+    assert make_selection(stages=["production", " NONE "]).stages == {"Production", "None"}
+
+
+def test_times_narrow_the_experiments_of_models_that_come_whole():
+    assert make_selection(models=["a"], whole_experiments=True, since="2026-01-01").since_ms == 1_767_225_600_000
