@@ -37,6 +37,8 @@ from mlflow_archive.tracking.sinks.run_tags import run_tags, run_user
 #: Values up to here were never shortened by any server; longer ones are read back.
 _SAFE_CHARS = 5000
 _DATASETS_PER_CALL = 50
+#: How often datasets are sent that other runs may bring at the same moment.
+_ATTEMPTS = 4
 _TAGS_AT_CREATION = 90
 
 
@@ -262,9 +264,17 @@ class Runs:
         for start in range(0, len(record.dataset_inputs), _DATASETS_PER_CALL):
             chosen = list(record.dataset_inputs[start : start + _DATASETS_PER_CALL])
             body: JSONObject = {"run_id": owner.id, "datasets": list(chosen)}
-            yield from attempt(
-                key, "dataset_inputs", partial(self._context.post, "runs/log-inputs", body, workspace=key.workspace)
-            )
+            yield from attempt(key, "dataset_inputs", partial(self._log_inputs, body, key.workspace))
+
+    def _log_inputs(self, body: JSONObject, workspace: str | None, *, again: int = _ATTEMPTS - 1) -> None:
+        # The server looks for a dataset and then makes it, so of two runs with one new dataset it refuses one as a
+        # bad request (the constraint of its table). Asked again, it finds the other's.
+        try:
+            self._context.post("runs/log-inputs", body, workspace=workspace)
+        except MlflowArchiveError as error:
+            if error.code != "bad_request" or not again:
+                raise
+            self._log_inputs(body, workspace, again=again - 1)
 
     def _end(self, record: RunRecord, owner: ArtifactOwner) -> None:
         info = record.info

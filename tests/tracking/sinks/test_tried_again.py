@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from mlflow_archive.errors import UnavailableError
+from mlflow_archive.errors import MlflowArchiveError, UnavailableError
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.stream import Status
 from mlflow_archive.tracking.artifacts import ArtifactOwner
+from mlflow_archive.tracking.http_client import HttpClient
 from tests.tracking.sinks.making import ProxyArtifacts, Target, experiment, logged_model, registered_model, run
 
 pytestmark = pytest.mark.server
@@ -31,6 +33,41 @@ class _Deaf:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._files, name)
+
+
+class _Clashing:
+    """A client whose server refuses datasets because another run has just brought them, so many times."""
+
+    def __init__(self, client: HttpClient, times: int) -> None:
+        self._client = client
+        self._left = times
+
+    def call(self, method: str, path: str, **sent: Any) -> Any:
+        if path.endswith("runs/log-inputs") and self._left:
+            self._left -= 1
+            raise MlflowArchiveError("(sqlite3.IntegrityError) UNIQUE constraint failed", code="bad_request")
+        return self._client.call(method, path, **sent)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+@pytest.mark.parametrize(("times", "lost"), [(2, []), (99, ["dataset_inputs"])])
+def test_a_dataset_that_another_run_brings_at_the_same_moment(
+    target: Target, new: New, times: int, lost: list[str]
+) -> None:
+    exp, a = new(), new()
+    dataset = {"name": "d", "digest": new()[:8], "source_type": "code", "source": "{}", "schema": "", "profile": ""}
+    items = [experiment(exp, exp), run(a, exp, dataset_inputs=[{"dataset": dataset, "tags": []}])]
+    client = target.client
+    target.client = cast("HttpClient", _Clashing(client, times))
+    try:
+        done = target.restore(items)
+    finally:
+        target.client = client
+    assert [loss.path for loss in done.losses] == lost
+    found = target.run(str(done.ids.get(Kind.RUN, a))).get("inputs", {}).get("dataset_inputs", [])
+    assert len(found) == 1 - len(lost)
 
 
 def test_what_may_succeed_later_is_tried_again_by_a_repeated_restore(target: Target, new: New) -> None:
