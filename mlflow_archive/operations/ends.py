@@ -289,13 +289,18 @@ def stored_source(url: str, *, storage_options: Options) -> Iterator[ArchiveRead
     """
     with ExitStack() as stack:
         source: ArchiveReader | PredecessorSource
-        try:
-            source = stack.enter_context(archive_source(url, storage_options=storage_options))
-        except NotAnArchiveError as error:
-            # Any finer code is of an archive of ours that is not whole.
-            found = predecessor_at(url, storage_options=storage_options) if error.code == type(error).code else None
-            if found is None:
-                raise
+        # Of ours none is a zip, which would be taken for a damaged tarball.
+        found = predecessor_at(url, storage_options=storage_options) if _is_zip(url) else None
+        if found is None:
+            try:
+                source = stack.enter_context(archive_source(url, storage_options=storage_options))
+            except NotAnArchiveError as error:
+                # Any finer code is of an archive of ours that is not whole.
+                whole = error.code == type(error).code
+                found = predecessor_at(url, storage_options=storage_options) if whole else None
+                if found is None:
+                    raise
+        if found is not None:
             source = stack.enter_context(closing(found))
         yield source
 
@@ -311,14 +316,11 @@ def stored(url: str, *, storage_options: Options) -> Store | PredecessorSource:
     """
     from mlflow_archive.spec.layout import MARKER
 
+    found = predecessor_at(url, storage_options=storage_options) if _is_zip(url) else None
+    if found is not None:
+        return found
     with ExitStack() as stack:
-        try:
-            store = stack.enter_context(closing(existing_store(url, storage_options=storage_options)))
-        except NotAnArchiveError:
-            found = predecessor_at(url, storage_options=storage_options)
-            if found is None:
-                raise
-            return found
+        store = stack.enter_context(closing(existing_store(url, storage_options=storage_options)))
         if store.size_bytes(MARKER) is None and (found := predecessor_at(url, storage_options=storage_options)):
             return found
         stack.pop_all()
@@ -332,26 +334,34 @@ def predecessor_at(url: str, *, storage_options: Options) -> PredecessorSource |
 
     Raises:
         UsageError: The URL has no meaning.
+        NotAnArchiveError: It is a zip, and none of mlflow-export-import.
         UnavailableError: The place does not answer.
         NotAuthorisedError: It refuses to be read.
     """
     from mlflow_archive.spec.layout import MARKER
     from mlflow_archive.storage.containers import TARBALL_ENDINGS, open_foreign
+    from mlflow_archive.storage.packed.zip_reader import ZipReader
 
     if url.rstrip("/").lower().endswith(tuple(TARBALL_ENDINGS)):
         return None
     with ExitStack() as stack:
-        try:
-            store = stack.enter_context(closing(open_foreign(url, storage_options=storage_options)))
-            if store.size_bytes(MARKER) is not None:
-                return None
-            from mlflow_archive.predecessor.source import PredecessorSource
+        store = stack.enter_context(closing(open_foreign(url, storage_options=storage_options)))
+        if store.size_bytes(MARKER) is not None:
+            return None
+        from mlflow_archive.predecessor.source import PredecessorSource
 
+        try:
             found = PredecessorSource.open(store)
         except NotAnArchiveError:
+            if isinstance(store, ZipReader):
+                raise
             return None
         stack.pop_all()
         return found
+
+
+def _is_zip(url: str) -> bool:
+    return url.rstrip("/").lower().endswith(".zip")
 
 
 @contextmanager

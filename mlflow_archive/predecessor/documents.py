@@ -76,7 +76,7 @@ def parse(data: bytes, path: str) -> JSONValue:
 
 def _is_deep(value: JSONValue) -> bool:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [
             inner
             for outer in level
