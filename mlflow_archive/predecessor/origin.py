@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlflow_archive.errors import MlflowArchiveError
+from mlflow_archive.predecessor import detecting
 from mlflow_archive.predecessor.detecting import Survey
 from mlflow_archive.predecessor.places import below
 from mlflow_archive.predecessor.tree import Tree
@@ -32,7 +33,7 @@ class Origin:
 
 def origin_of(tree: Tree, survey: Survey) -> Origin:
     """Read the first of the archive's lists or documents that tells something."""
-    for path in _paths(survey):
+    for path in _paths(tree, survey):
         try:
             document = tree.document(path)
         except MlflowArchiveError:
@@ -53,7 +54,7 @@ def _time_ms(value: JSONValue) -> int:
     return seconds * 1000 if isinstance(seconds, int) else 0
 
 
-def _paths(survey: Survey) -> Iterator[str]:
+def _paths(tree: Tree, survey: Survey) -> Iterator[str]:
     found = (
         *survey.experiment_lists,
         *survey.experiments,
@@ -66,7 +67,9 @@ def _paths(survey: Survey) -> Iterator[str]:
         *survey.traces,
     )
     yield from (finding.path for finding in found)
-    for folder in survey.prompts:
-        yield below(folder, "prompts_summary.json")
-    for folder in survey.datasets:
-        yield below(folder, "evaluation_datasets_summary.json")
+    # An export of one object has no summary.
+    alone = (
+        *(below(folder, name) for folder in survey.prompts for name in (detecting.PROMPTS, detecting.PROMPT)),
+        *(below(folder, name) for folder in survey.datasets for name in (detecting.DATASETS, detecting.DATASET)),
+    )
+    yield from (path for path in alone if tree.has(path))
