@@ -15,6 +15,8 @@ and what such an archive does not have is a loss or a note, never made up.
     assessments  those of traces, in the form of MLflow's REST API
     lineage      tags that an export added to those of a run
     metrics      metric histories in every shape
+    permissions  direct grants out of what a Databricks workspace answered
+    origin       the server it was exported from
     source       `PredecessorSource`, a `stream.Source`: the walk and the readers together
 
 One reader for each kind, of one signature:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from mlflow_archive.predecessor.layout import Experiment
+from mlflow_archive.predecessor.permissions import direct
 from mlflow_archive.predecessor.tree import Tree
 from mlflow_archive.predecessor.values import member, tags, text, without_empty
 from mlflow_archive.spec.canonical import JSONObject
@@ -33,14 +34,13 @@ def _load(tree: Tree, experiment: Experiment) -> Content:
     place = experiment.places[0]
     payload = tree.document(place.path).payload
     about = member(payload, "experiment")
-    if payload.get("permissions"):
-        tree.note("The archive has permissions of experiments, which are not read.")
     value: JSONObject = {
-        **without_empty(about, "tags"),
+        **without_empty(about, "tags", "permissions"),
         "experiment_id": experiment.id,
         "artifact_location": text(about.get("artifact_location")),
         "lifecycle_stage": text(about.get("lifecycle_stage")) or "active",
         "tags": {**tags(about.get("tags"))},
+        **direct(payload.get("permissions")),
     }
     return Content(ExperimentRecord.from_json(value, place.path))
 

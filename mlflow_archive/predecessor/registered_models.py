@@ -11,6 +11,7 @@ from functools import partial
 
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError
 from mlflow_archive.predecessor.detecting import LOGGED_MODEL, RUN, VERSION
+from mlflow_archive.predecessor.permissions import direct
 from mlflow_archive.predecessor.places import Place, below
 from mlflow_archive.predecessor.strays import MODEL_ID
 from mlflow_archive.predecessor.tree import ARTIFACTS, Tree
@@ -71,9 +72,9 @@ def _documents(tree: Tree, place: Place) -> tuple[JSONObject, JSONObject | None]
 def _load(tree: Tree, key: ObjectKey, place: Place, selection: Selection, has_run: Callable[[str], bool]) -> Content:
     model, alone = _documents(tree, place)
     if text(model.get("name")) not in ("", key.id):
-        raise IntegrityError(f"{place.path} is the document of {model.get('name')!r}, and stands for {key.id!r}.")
-    if model.get("permissions"):
-        tree.note("The archive has permissions of registered models, which are not read.")
+        tree.note(
+            f"{place.path} says that it is of {text(model.get('name'))!r}; its list says {key.id!r}, which counts."
+        )
     rows = [alone] if alone is not None else objects(model.get("versions") or model.get("latest_versions"))
     by_number = {_number(row): row for row in rows}
     value: JSONObject = {
@@ -83,11 +84,13 @@ def _load(tree: Tree, key: ObjectKey, place: Place, selection: Selection, has_ru
         "aliases": {**_aliases(model, rows)},
         "versions": [_version(by_number[number]) for number in sorted(by_number)],
         **_times(model),
+        **direct(model.get("permissions")),
     }
     record = RegisteredModelRecord.from_json(value, place.path)
     losses = (*_failed(tree, key, place), *_without_run(key, record, has_run))
-    blobs = partial(_blobs, tree, key, place, record, selection) if selection.artifacts else lambda: iter(())
-    return Content(record, blobs=blobs, losses=losses)
+    if not selection.wants_files(Kind.REGISTERED_MODEL):
+        return Content(record, losses=losses)
+    return Content(record, blobs=partial(_blobs, tree, key, place, record, selection), losses=losses)
 
 
 def _number(row: JSONObject) -> int:

@@ -211,3 +211,24 @@ def test_what_is_not_one(tmp_path: Path):
     assert not looks_like(open_foreign(str(tmp_path)))
     with pytest.raises(NotAnArchiveError):
         trees.opened(tmp_path)
+
+
+def test_direct_permissions_come_with_their_objects(tmp_path: Path):
+    inherited = [{"permission_level": "CAN_MANAGE", "inherited": True}]
+    own = [{"permission_level": "CAN_EDIT", "inherited": False}]
+    listed = [{"user_name": "ada", "all_permissions": own}, {"group_name": "admins", "all_permissions": inherited}]
+    payload = trees.experiment("G4")
+    payload["mlflow"]["permissions"] = {"permission_levels": [], "permissions": {"access_control_list": listed}}
+    model = trees.model("G4")
+    assigned = [{"principal": "team", "privileges": ["EXECUTE"]}]
+    model["mlflow"]["registered_model"]["permissions"] = {
+        "permissions": {"privilege_assignments": assigned},
+        "effective_permissions": {"privilege_assignments": [{"principal": "all", "privileges": ["EXECUTE"]}]},
+    }
+    root = trees.exported_all(tmp_path, "G4")
+    trees.write(root, {"experiments/7/experiment.json": payload, "models/Wine/model.json": model})
+    source = trees.opened(root)
+    experiment = trees.items(source, Kind.EXPERIMENT)[0].load().record.to_json()
+    assert experiment["permissions"] == [{"principal": "ada", "principal_type": "user", "privileges": ["CAN_EDIT"]}]
+    registered = trees.items(source, Kind.REGISTERED_MODEL)[0].load().record.to_json()
+    assert registered["permissions"] == assigned
