@@ -11,7 +11,7 @@ from mlflow_archive.errors import MlflowArchiveError, NotAuthorisedError, UsageE
 from mlflow_archive.events import BytesMoved, Observer
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import Blob, Content, ObjectKey
-from mlflow_archive.tracking.artifacts import ArtifactAccess, ArtifactOwner
+from mlflow_archive.tracking.artifact_contract import ArtifactAccess, ArtifactFile, ArtifactOwner
 from mlflow_archive.tracking.idmap import IdMap
 from mlflow_archive.tracking.rewriting import is_mlmodel, rewrite_mlmodel, unknown_model_ids
 
@@ -71,6 +71,11 @@ class Uploader:
         while running:
             _collect(key, running, result)
         return result
+
+    def has(self, owner: ArtifactOwner, folder: str) -> bool:
+        """Tell whether the target has a file of an owner in a folder, or of that name; True of any without a folder."""
+        files = (file.name for file in self._artifacts.list(owner) if isinstance(file, ArtifactFile))
+        return any(not folder or name == folder or name.startswith(f"{folder}/") for name in files)
 
     def send_again(self, key: ObjectKey, waiting: Iterable[Blob], owner: ArtifactOwner) -> Iterator[Loss]:
         """Upload MLmodel files once more, now that the logged models they name have their new ids."""

@@ -103,7 +103,7 @@ class Versions:
             version = made.get(at_source or 0)
             if version is None:
                 continue
-            if own := self._own(version.version):
+            if own := self._own(version):
                 # Its files may not all have come, and their run is found again.
                 yield from self._carry(version, own)[1]
             wanted = version.current_stage
@@ -231,7 +231,7 @@ class Versions:
         )
         if version.run_id and place.run_id is None:
             place.tags[provenance.SOURCE_RUN_ID] = version.run_id
-        own = self._own(version.version)
+        own = self._own(version)
         if not own:
             self._name_owner(version, place)
             return place, []
@@ -239,9 +239,18 @@ class Versions:
         place.tags[provenance.SOURCE_LOCATION] = version.source or ""
         return Place(carrier.uri, carrier.id, None, place.tags), losses
 
-    def _own(self, number: int) -> list[Blob]:
-        """Return the files that belong to one version."""
-        return [blob for blob in self._blobs if blob.role == f"versions/{number}/artifacts"]
+    def _own(self, version: ModelVersion) -> list[Blob]:
+        """Return the files that belong to one version; none if the run or logged model it lies in has them there."""
+        own = [blob for blob in self._blobs if blob.role == f"versions/{version.version}/artifacts"]
+        location = version.storage_location or version.source or ""
+        owner = owner_in(location) if own else None
+        root = self._context.ids.any_root(owner) if owner else None
+        if owner is None or root is None:
+            return own
+        kind = Kind.LOGGED_MODEL if owner.startswith("m-") else Kind.RUN
+        there = ArtifactOwner(kind, self._context.ids.any_id(owner) or "", root, self._key.workspace)
+        below = f"{location.partition(owner)[2]}/".lstrip("/").removeprefix("artifacts/").strip("/")
+        return [] if self._context.uploader.has(there, below) else own
 
     def _name_owner(self, version: ModelVersion, place: Place) -> None:
         """Name the model or run that the source lies in, which listings of versions do not always tell.

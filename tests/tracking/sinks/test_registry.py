@@ -115,3 +115,20 @@ def test_prompts(target: Target, new: New) -> None:
     experiments = {tag["key"]: tag["value"] for tag in found["tags"]}["_mlflow_experiment_ids"]
     assert experiments == f",{result.ids.get(Kind.EXPERIMENT, exp)},"
     assert {outcome.reason for outcome in target.restore(items).outcomes.values()} == {"exists"}
+
+
+@pytest.mark.parametrize("form", ["runs:/{}/model", "mlflow-artifacts:/1/{}/artifacts/model"])
+def test_files_of_a_version_are_not_brought_beside_the_run_that_has_them(target: Target, new: New, form: str) -> None:
+    exp, full, bare, kept, carried = new(), new(), new(), new("kept-"), new("carried-")
+
+    def model(name: str, run_id: str):
+        version = {"version": 1, "source": form.format(run_id), "run_id": run_id}
+        return registered_model(name, [version], files={"MLmodel": b"flavors: {}\n"}, role="versions/1/artifacts")
+
+    files = {"model/MLmodel": b"flavors: {}\n"}
+    runs = [run(full, exp, files=files), run(bare, exp, files={"other/MLmodel": b"flavors: {}\n"})]
+    result = target.restore([experiment(exp, exp), *runs, model(kept, full), model(carried, bare)])
+    assert result.losses == []
+    assert _versions(target, kept)[1]["run_id"] == result.ids.get(Kind.RUN, full)
+    # Its run has come without its files.
+    assert _versions(target, carried)[1]["run_id"] not in (None, result.ids.get(Kind.RUN, bare))
