@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from mlflow_archive.archive.reader import ArchiveReader, PlacedSection
 from mlflow_archive.errors import NotFoundError, UsageError
-from mlflow_archive.operations import predecessor_listing
 from mlflow_archive.operations.ends import stored_source
 from mlflow_archive.operations.listed import Listing, Row, SectionRows
 from mlflow_archive.operations.selecting import parse_kind
@@ -29,6 +28,8 @@ def ls(
         raise UsageError(f"No {wanted} stands below an experiment; leave the experiment out.")
     with stored_source(url, storage_options=storage_options) as reader:
         if not isinstance(reader, ArchiveReader):
+            from mlflow_archive.operations import predecessor_listing
+
             return predecessor_listing.listing(reader, public_url(url), wanted, experiment)
         return Listing(
             url=public_url(url),
@@ -58,6 +59,8 @@ def show(
     wanted = None if kind is None else parse_kind(kind)
     with stored_source(url, storage_options=storage_options) as reader:
         if not isinstance(reader, ArchiveReader):
+            from mlflow_archive.operations import predecessor_listing
+
             return predecessor_listing.document(reader, public_url(url), name, wanted)
         by_id: list[tuple[Kind, IndexEntry]] = []
         by_name: list[tuple[Kind, IndexEntry]] = []

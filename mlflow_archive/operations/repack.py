@@ -26,7 +26,6 @@ from mlflow_archive.events import (
     TransferFinished,
     TransferStarted,
 )
-from mlflow_archive.operations.converting import convert
 from mlflow_archive.operations.ends import existing_store, new_store, stored
 from mlflow_archive.operations.repacked import RepackReport
 from mlflow_archive.operations.transfer import SerialisedObserver
@@ -61,6 +60,8 @@ def repack(
     with ExitStack() as stack:
         source = stack.enter_context(closing(stored(src_url, storage_options=src_storage_options)))
         if not isinstance(source, Store):
+            from mlflow_archive.operations.converting import convert
+
             return convert(
                 source,
                 dst_url,

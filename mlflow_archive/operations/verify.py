@@ -24,7 +24,6 @@ from mlflow_archive.errors import (
     UsageError,
 )
 from mlflow_archive.events import Note, Observer, Silence, TransferFinished, TransferStarted
-from mlflow_archive.operations import predecessor_verify
 from mlflow_archive.operations.ends import stored
 from mlflow_archive.operations.verified import Sample, VerifyReport
 from mlflow_archive.spec.descriptor import LOSSES_TYPE, MARKER_TYPE
@@ -64,6 +63,8 @@ def verify_at(
             return verify(found, level, digest=digest, sampling=sampling, parallelism=parallelism, observer=observer)
         if digest is not None or sampling is not None:
             raise UsageError("An archive of mlflow-export-import has no digests: leave out the digest and the sample.")
+        from mlflow_archive.operations import predecessor_verify
+
         return predecessor_verify.verify(found, level, parallelism=parallelism, observer=observer)
 
 

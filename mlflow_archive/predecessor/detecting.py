@@ -7,6 +7,7 @@ the folders where its bulk exports put them, are the only signs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.predecessor.places import below
@@ -35,6 +36,12 @@ DATASETS = "evaluation_datasets_summary.json"
 #: of exports may have such an export in a folder ``models``.
 _EXPERIMENT_FOLDERS = ("", "experiments", "models/experiments")
 _MODEL_FOLDERS = ("", "models", "models/models")
+#: Of a document that stands in a folder below a list's: the folder, the list, and what the document is about.
+_HOME = {EXPERIMENT: "experiments/", MODEL: "models/"}
+_LIST = {EXPERIMENT: EXPERIMENTS, MODEL: MODELS}
+_ABOUT = {EXPERIMENT: "experiment", MODEL: "registered_model"}
+#: So many names are looked at.
+_MOST_NAMES = 10_000
 #: Where one run stands: an export of a run, an export of a model version.
 _RUN_FOLDERS = ("", "run")
 
@@ -115,7 +122,15 @@ def looks_like(store: Store) -> bool:
 
 
 def survey(tree: Tree) -> Survey:
-    """Look for lists and documents where exports put them."""
+    """Look for lists and documents where exports put them.
+
+    Lists are what a bulk export writes last. Where there is none at all, the folders of one that was interrupted count.
+    """
+    found = _listed(tree)
+    return found if found.layout else _interrupted(tree)
+
+
+def _listed(tree: Tree) -> Survey:
     lists = [_manifest(tree, folder) for folder in ("", "experiments", "models", "models/models", "models/experiments")]
     manifests = {found.folder: (found, kind) for found, kind in lists if kind}
 
@@ -142,6 +157,27 @@ def survey(tree: Tree) -> Survey:
         prompts=_folders(tree, "prompts", PROMPTS, PROMPT),
         datasets=_folders(tree, "evaluation_datasets", DATASETS, DATASET),
     )
+
+
+def _interrupted(tree: Tree) -> Survey:
+    """Look at the names of some files for documents where a bulk export puts them, and into one of each kind."""
+    homes: dict[str, dict[str, str]] = {EXPERIMENT: {}, MODEL: {}}
+    for found in islice(tree.store.list(), _MOST_NAMES):
+        folder, _, name = found.key.rpartition("/")
+        if name in homes and folder.removeprefix(_HOME[name]).count("/") == 0:
+            homes[name].setdefault(folder.rpartition("/")[0], found.key)
+    lists = {
+        name: tuple(Finding(home, _LIST[name]) for home, path in sorted(found.items()) if _is(tree, path, _ABOUT[name]))
+        for name, found in homes.items()
+    }
+    return Survey(experiment_lists=lists[EXPERIMENT], model_lists=lists[MODEL])
+
+
+def _is(tree: Tree, path: str, about: str) -> bool:
+    try:
+        return bool(member(tree.document(path).payload, about))
+    except MlflowArchiveError:
+        return False
 
 
 def _folders(tree: Tree, folder: str, summary: str, document: str) -> tuple[str, ...]:

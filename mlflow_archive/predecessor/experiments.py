@@ -7,6 +7,7 @@ from functools import partial
 
 from mlflow_archive.predecessor.layout import Experiment
 from mlflow_archive.predecessor.permissions import direct
+from mlflow_archive.predecessor.strays import UNKNOWN
 from mlflow_archive.predecessor.tree import Tree
 from mlflow_archive.predecessor.values import member, tags, text, without_empty
 from mlflow_archive.spec.canonical import JSONObject
@@ -25,7 +26,7 @@ def read(tree: Tree, experiments: Iterable[Experiment]) -> Iterator[Item | Loss]
 
 def stand_in_name(experiment_id: str) -> str:
     """Return what an experiment is called of which an archive has runs, and not even the name."""
-    return f"Runs of the experiment {experiment_id}" if experiment_id else "Runs of an unknown experiment"
+    return "Of an unknown experiment" if experiment_id == UNKNOWN else f"Of the experiment {experiment_id}"
 
 
 def _load(tree: Tree, experiment: Experiment) -> Content:

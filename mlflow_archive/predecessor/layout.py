@@ -77,6 +77,10 @@ class Layout:
         """Return a loss for each list and for each listed experiment whose document cannot be read."""
         return self._walk().losses
 
+    def lost_strays(self, kind: Kind) -> tuple[Loss, ...]:
+        """Return a loss for each object outside of experiments that cannot be read, so that it is in none."""
+        return tuple(self._walk().strays.losses[kind])
+
     def has_run(self, run_id: str) -> bool:
         """Tell of a run that a model version names whether the archive has it."""
         walked = self._walk()
@@ -224,7 +228,11 @@ class Layout:
             try:
                 document = self._tree.document(listing.path)
             except MlflowArchiveError as error:
-                yield ObjectKey(Kind.REGISTERED_MODEL, "").lost(error.code, str(error), retryable=error.retryable)
+                key = ObjectKey(Kind.REGISTERED_MODEL, "")
+                yield key.lost(error.code, str(error), path=listing.path, retryable=error.retryable)
+                for name in self._tree.folders_with(listing.folder, detecting.MODEL):
+                    seen.add(name)
+                    yield Place(name, below(listing.folder, name), detecting.MODEL)
                 continue
             payload = document.payload
             for name in texts(payload.get("models")) or texts(payload.get("ok_models")):

@@ -133,6 +133,7 @@ class PredecessorSource:
             for experiment in self.layout.experiments(selection):
                 places = partial(self.layout.below, kind, experiment)
                 yield from self._scope(ObjectKey(kind, "", experiment.id), places, selection)
+            yield from self.layout.lost_strays(kind)
         else:
             yield from self._scope(ObjectKey(kind, ""), partial(self.layout.at_root, kind), selection)
 

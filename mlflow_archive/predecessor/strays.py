@@ -18,9 +18,13 @@ from mlflow_archive.predecessor.tree import Tree
 from mlflow_archive.predecessor.values import first, member, objects, text, texts
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.stream import ObjectKey
 
 #: The id of a logged model in a URI.
 MODEL_ID = re.compile(r"(?<![0-9A-Za-z])m-[0-9a-f]{32}(?![0-9A-Za-z])")
+#: Stands for the id of an experiment that nothing tells; those of MLflow are numbers.
+UNKNOWN = "unknown"
 _NAMES = {Kind.RUN: detecting.RUN, Kind.LOGGED_MODEL: detecting.LOGGED_MODEL, Kind.TRACE: detecting.TRACE}
 
 
@@ -39,6 +43,8 @@ class Strays:
     experiments: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """Run id -> name of its experiment, as versions tell."""
+    losses: dict[Kind, list[Loss]] = field(default_factory=lambda: {kind: [] for kind in _NAMES})
+    """Those whose documents cannot be read, so that nothing tells where they belong."""
 
     def of(self, kind: Kind, experiment_id: str) -> dict[str, Place]:
         """Return those of an experiment that it does not list."""
@@ -94,13 +100,13 @@ def _settle_one(strays: Strays, tree: Tree, kind: Kind, id: str, folder: str) ->
     place = Place(id, folder, _NAMES[kind])
     try:
         payload = tree.document(place.path).payload
-    except MlflowArchiveError:
-        # Nothing tells where it belongs; it is read again, and lost by name, in an experiment without one.
-        payload = {}
+    except MlflowArchiveError as error:
+        strays.losses[kind].append(ObjectKey(kind, id).lost(error.code, str(error), retryable=error.retryable))
+        return
     if kind is Kind.RUN:
         for model_id in _models_of_run(payload):
             strays.folders[Kind.LOGGED_MODEL].setdefault(model_id, below(_above(folder, id), model_id))
-    experiment_id = text(_home(kind, payload))
+    experiment_id = _home(kind, payload) or UNKNOWN
     strays.house(kind, Place(id, folder, _NAMES[kind], experiment_id), strays.names.get(id, ""))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_single_objects(tmp_path: Path):
     root = trees.write(tmp_path / "model", {"logged_model.json": LOGGED})
     assert ids(root) == {"experiment": ["7"], "logged_model": [MODEL_ID]}
     root = trees.write(tmp_path / "trace", {"trace.json": TRACE})
-    assert ids(root) == {"experiment": [""], "trace": [TRACE_ID]}
+    assert ids(root) == {"experiment": ["unknown"], "trace": [TRACE_ID]}
     prompt = {"name": "greet", "version": 1, "template": "Hi", "tags": {}}
     root = trees.write(tmp_path / "prompt", {"prompt.json": trees.document("G5", {"prompt": prompt})})
     assert ids(root) == {"prompt": ["greet"]}
@@ -181,6 +182,32 @@ def test_of_an_experiment_without_its_document_the_runs_are_read(generation: str
     assert (experiment.key.id, experiment.key.name) == ("7", "wine")
     assert [item.key.id for item in trees.items(source, Kind.RUN)] == [FIRST, SECOND]
     assert len(trees.items(source, Kind.LOGGED_MODEL)) == (generation == "G5")
+
+
+@pytest.mark.parametrize("generation", ["G2", "G3", "G4", "G5"])
+def test_without_lists_the_folders_tell(generation: str, tmp_path: Path):
+    """A bulk export writes its lists last."""
+    root = trees.exported_all(tmp_path, generation)
+    for name in ("manifest.json", "experiments/experiments.json", "models/models.json"):
+        (root / name).unlink()
+    shutil.rmtree(root / "prompts", ignore_errors=True)
+    shutil.rmtree(root / "evaluation_datasets", ignore_errors=True)
+    found = ids(root)
+    assert (found["experiment"], found["run"], found["registered_model"]) == (["7"], [FIRST, SECOND], ["Wine"])
+    source = trees.opened(root)
+    for kind, path in (
+        (Kind.EXPERIMENT, "experiments/experiments.json"),
+        (Kind.REGISTERED_MODEL, "models/models.json"),
+    ):
+        assert [(loss.code, loss.path) for loss in trees.losses(source, kind)] == [("not_found", path)]
+    assert ids(root / "experiments")["experiment"] == ["7"]
+
+
+def test_an_object_alone_that_cannot_be_read_is_a_loss(tmp_path: Path):
+    root = trees.write(tmp_path, {"run.json": "{"})
+    source = trees.opened(root)
+    assert ids(root) == {}
+    assert [loss.code for loss in trees.losses(source, Kind.RUN)] == ["integrity"]
 
 
 def test_an_experiment_of_which_nothing_is_there_is_a_loss(tmp_path: Path):
