@@ -157,15 +157,19 @@ def new() -> New:
     return make
 
 
+def write_archive(place: str, *items: Item) -> str:
+    """Write objects into an archive; return its place."""
+    with closing(open_store(place)) as store:
+        report = archive(ItemSource(items), store, Selection())
+    assert not report.losses, report.losses
+    return place
+
+
 @pytest.fixture
 def archived(tmp_path: Path) -> Archived:
     """Writes objects into an archive; returns its place."""
 
     def write(*items: Item, name: str = "archive", place: str = "") -> str:
-        place = place or str(tmp_path / name)
-        with closing(open_store(place)) as store:
-            report = archive(ItemSource(items), store, Selection())
-        assert not report.losses, report.losses
-        return place
+        return write_archive(place or str(tmp_path / name), *items)
 
     return write
