@@ -44,6 +44,8 @@ class TargetExperiment:
     id: str
     name: str
     root: str = ""
+    shared: bool = False
+    """It stands for all experiments of the source."""
     fresh: bool = False
     """Made by this restore: nothing can be in it yet."""
     deleted: bool = False
@@ -256,6 +258,7 @@ class Experiments:
             if found is not None and found.deleted:
                 raise _is_deleted(name)
             joint = self._joined[key.workspace] = JoinedExperiment(found or self._make_joint(key, name))
+            joint.target.shared = True
             ours = joint.target.fresh or (joint.target.interrupted and self._is_joint(joint.target))
             if (ours or self._context.if_exists is IfExists.UPDATE) and not self._context.options.dry_run:
                 own_key = ObjectKey(Kind.EXPERIMENT, source_id, workspace=key.workspace)

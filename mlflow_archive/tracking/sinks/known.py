@@ -11,6 +11,9 @@ from mlflow_archive.tracking.sinks.experiments import TargetExperiment
 
 _T = TypeVar("_T")
 
+#: No id of a source begins so.
+_SHARED = "\0"
+
 
 class KnownObjects(Generic[_T]):
     """The objects of one kind that a target has, by the ids they have at the source. Used by many threads."""
@@ -18,7 +21,8 @@ class KnownObjects(Generic[_T]):
     def __init__(self, listing: Callable[[TargetExperiment, str | None], dict[str, _T]]) -> None:
         """List nothing yet; ``listing`` is called for an experiment when its first object comes."""
         self._listing = listing
-        # By the id of the experiment at the source: that is what a scope tells when it is left.
+        # By the id of the experiment at the source: that is what a scope tells when it is left. What is shared by all
+        # of them is kept to the end, by its own.
         self._known: dict[str, dict[str, _T]] = {}
         self._lock = Lock()
 
@@ -27,10 +31,10 @@ class KnownObjects(Generic[_T]):
         if target.fresh:
             return None
         with self._lock:
-            source_id = key.experiment_id or ""
-            if source_id not in self._known:
-                self._known[source_id] = self._listing(target, key.workspace)
-            return self._known[source_id].get(key.id)
+            listed = f"{_SHARED}{target.id}" if target.shared else key.experiment_id or ""
+            if listed not in self._known:
+                self._known[listed] = self._listing(target, key.workspace)
+            return self._known[listed].get(key.id)
 
     def forget(self, scope: Scope) -> None:
         """Free what is known of an experiment of the source that has been left."""

@@ -31,6 +31,21 @@ def test_an_experiment_is_listed_once_and_forgotten_when_it_is_left() -> None:
     assert listed == ["77 in None"] * 2
 
 
+def test_an_experiment_for_all_is_listed_once_for_all() -> None:
+    listed: list[str] = []
+
+    def listing(target: TargetExperiment, workspace: str | None) -> dict[str, str]:
+        listed.append(target.id)
+        return {RUN_A: "here", RUN_B: "there"}
+
+    known, target = KnownObjects(listing), TargetExperiment("77", "name", shared=True)
+    other = ObjectKey(Kind.RUN, RUN_B, experiment_id="4")
+    assert known.find(KEY, target) == "here"
+    known.forget(KEY.scope)
+    assert known.find(other, target) == "there"
+    assert listed == ["77"]
+
+
 def test_nothing_is_listed_of_an_experiment_just_made() -> None:
     def listing(target: TargetExperiment, workspace: str | None) -> dict[str, str]:
         pytest.fail(f"{target} was listed in {workspace}")
