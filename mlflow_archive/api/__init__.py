@@ -21,6 +21,7 @@ from mlflow_archive.api.copying import copy_experiment, copy_model, copy_model_v
 from mlflow_archive.api.keeping import demo, doctor, repack
 from mlflow_archive.api.looking import diff, ls, open, show, verify  # noqa: A004
 from mlflow_archive.api.moving import backup, copy, restore
+from mlflow_archive.api.notebooks import download_notebook
 from mlflow_archive.api.signatures import (
     get_model_signature,
     model_versions_without_signatures,
@@ -37,6 +38,7 @@ __all__ = [
     "demo",
     "diff",
     "doctor",
+    "download_notebook",
     "get_model_signature",
     "ls",
     "model_versions_without_signatures",

@@ -44,6 +44,7 @@ KNOWN: dict[str, Known] = {
     "copy-experiment": Known("copying", "Copy an experiment from server to server."),
     "copy-model": Known("copying", "Copy a registered model from server to server."),
     "copy-model-version": Known("copy_model_version", "Copy a model version, as the next one of a model elsewhere."),
+    "download-notebook": Known("download_notebook", "Download a notebook of a Databricks workspace."),
     "get-model-signature": Known("signatures", "Print the signature of a model."),
     "set-model-signature": Known("signatures", "Infer a signature from samples and write it into a model."),
     "list-model-versions-without-signatures": Known("signatures", "List the versions that have no signature."),

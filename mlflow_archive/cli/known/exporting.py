@@ -173,7 +173,8 @@ def parallelism(use_threads: bool | None, parallel: int | None) -> int:
     return PARALLEL if parallel is None else parallel
 
 
-def _formats(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+def read_formats(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """Return the forms of a notebook that the value of an option lists, each once; a callback for it."""
     words = tuple(dict.fromkeys(word.strip().upper() for word in value.split(",") if word.strip()))
     for word in words:
         if word not in NOTEBOOK_FORMATS:
@@ -186,7 +187,7 @@ _notebook_formats_option = click.option(
     "--notebook-formats",
     metavar="FORM[,FORM...]",
     default="",
-    callback=_formats,
+    callback=read_formats,
     help="Of a Databricks workspace: store the notebook revision of each run with its files, in these forms: "
     f"{', '.join(NOTEBOOK_FORMATS)}.",
 )

@@ -36,6 +36,35 @@ _FIRST_LINES = {b"# Databricks": "PYTHON", b"// Databricks": "SCALA", b"-- Datab
 _UNSAFE = re.compile(r"[^\w.@ ()+-]")
 
 
+def file_name(path: str) -> str:
+    """Return what a notebook's files are called, without the ending."""
+    return _UNSAFE.sub("_", path.rstrip("/").rpartition("/")[2]) or "notebook"
+
+
+def export_notebook(client: DatabricksClient, path: str, revision: str, form: str) -> bytes:
+    """Return a notebook as a file.
+
+    Args:
+        client: The workspace.
+        path: Of the notebook in the workspace.
+        revision: Its revision's id; "" is the notebook as it is now.
+        form: A word of `NOTEBOOK_FORMATS`.
+
+    Raises:
+        NotFoundError: There is no such notebook, or no such revision of it.
+        UsageError: The workspace refuses, or its answer cannot be read.
+    """
+    # A revision is asked for in the body of the GET: undocumented, and what the workspace's own pages do.
+    body: JSONObject = {"path": path, "format": form}
+    if revision:
+        body["revision"] = {"revision_timestamp": revision}
+    answer = client.call("GET", "/api/2.0/workspace/export", body=body)
+    try:
+        return base64.b64decode(text(answer.get("content")), validate=True)
+    except ValueError:
+        raise UsageError(f"The workspace's answer to the export of {path} cannot be read.", code="content") from None
+
+
 class ExportedNotebooks:
     """The notebook revisions of runs of a source."""
 
@@ -54,12 +83,12 @@ class ExportedNotebooks:
         path = tags.get(_PATH, "")
         if not path:
             return
-        name = _UNSAFE.sub("_", path.rstrip("/").rpartition("/")[2]) or "notebook"
+        name = file_name(path)
         revision = tags.get(_REVISION, "")
         for form in self._formats:
             file = f"{NOTEBOOKS}/{name}.{form.lower()}"
             if file not in taken:
-                yield self._blob(file, partial(self._export, path, revision, form))
+                yield self._blob(file, partial(export_notebook, self._client, path, revision, form))
         if MANIFEST not in taken:
             yield self._blob(MANIFEST, partial(self._manifest, path, tags))
 
@@ -68,19 +97,6 @@ class ExportedNotebooks:
             return _made(make)
 
         return Blob(_ARTIFACTS, name, None, opened)
-
-    def _export(self, path: str, revision: str, form: str) -> bytes:
-        # A revision is asked for in the body of the GET: undocumented, and what the workspace's own pages do.
-        body: JSONObject = {"path": path, "format": form}
-        if revision:
-            body["revision"] = {"revision_timestamp": revision}
-        answer = self._client.call("GET", "/api/2.0/workspace/export", body=body)
-        try:
-            return base64.b64decode(text(answer.get("content")), validate=True)
-        except ValueError:
-            raise UsageError(
-                f"The workspace's answer to the export of {path} cannot be read.", code="content"
-            ) from None
 
     def _manifest(self, path: str, tags: Mapping[str, str]) -> bytes:
         language = ""
