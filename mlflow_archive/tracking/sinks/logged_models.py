@@ -9,7 +9,7 @@ from typing import cast
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.spec import provenance
-from mlflow_archive.spec.canonical import JSONObject
+from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.logged_model import LoggedModelRecord
@@ -35,6 +35,7 @@ from mlflow_archive.tracking.sinks.known import KnownObjects
 from mlflow_archive.tracking.sinks.options import IfExists
 
 _PARAMS_PER_CALL = 100
+_POINTS_PER_PAGE = 25_000
 _STATUS = {"LOGGED_MODEL_READY": 2, "LOGGED_MODEL_UPLOAD_FAILED": 3}
 #: A deleted logged model is in no listing; the experiment remembers it by a tag with the model's id behind this.
 _DELETED_MODEL = provenance.PREFIX + "deleted_model."
@@ -208,10 +209,24 @@ class LoggedModels:
                 # Its run may be deleted by now, and would refuse the point.
                 continue
             logger = loggers.setdefault(new_run, BatchLogger(self._context, key, new_run))
-            logger.add("metrics", {**metric, "run_id": new_run, "model_id": owner.id})
+            value = self._value(key, metric, new_run)
+            logger.add("metrics", {**metric, "value": value, "run_id": new_run, "model_id": owner.id})
         for logger in loggers.values():
             logger.flush()
             yield from logger.losses
+
+    def _value(self, key: ObjectKey, metric: JSONObject, run_id: str) -> JSONValue:
+        """Return the value of a model's metric, as its run has it.
+
+        MLflow keeps a NaN of a model as 0, and as what it is in the run. Logged as 0 it would be one more point there.
+        """
+        value = metric.get("value")
+        if value != 0:
+            return value
+        asked: JSONObject = {"run_id": run_id, "metric_key": text(metric, "key"), "max_results": _POINTS_PER_PAGE}
+        points = self._context.pages("metrics/get-history", asked, "metrics", workspace=key.workspace, method="GET")
+        there = [point.get("value") for point in points if _moment(point) == _moment(metric)]
+        return "NaN" if "NaN" in there and value not in there else value
 
     def _points_there(self, owner: ArtifactOwner) -> set[tuple[str, object, object, object]]:
         """Return run, name, step and time of the metrics that the target has of this model."""
@@ -256,3 +271,7 @@ class LoggedModels:
     def _call(self, method: str, owner: ArtifactOwner, below: str = "", body: JSONObject | None = None) -> JSONObject:
         path = f"/api/2.0/mlflow/logged-models/{owner.id}{below}"
         return self._context.client.call(method, path, body=body, workspace=owner.workspace)
+
+
+def _moment(point: JSONObject) -> tuple[int, int]:
+    return int(text(point, "timestamp") or 0), int(text(point, "step") or 0)
