@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlflow_archive import api
+from mlflow_archive.operations.ends import archive_source
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.selection import Selection
 from tests.comparison import NOT_RESTORED, compare_servers, describe
 from tests.conftest import StartServer
+from tests.roundtrip.gathering import gathered, ids, source_at
 from tests.roundtrip.journey import assert_only_places_out_of_reach, assert_sound
 from tests.seeding import seed_server
 from tests.servers import SERVER_PYTHON
@@ -56,12 +62,26 @@ def test_an_older_server_arrives_whole(python: str, version: str, start_server: 
     archive = tmp_path / "archive"
     assert_only_places_out_of_reach(api.backup(source.uri, str(archive)))
     assert_sound(archive)
+    assert_single_objects_are_found(source.uri, archive)
     target = start_server()
     api.restore(str(archive), target.uri)
     # The newest client asks a server without prompts for models that are none, and gets none.
     reader = python if version == "2.9.2" else SERVER_PYTHON
     differences = compare_servers(source.uri, target.uri, left_python=reader, without=NOT_RESTORED)
     assert not differences, describe(differences)
+
+
+def assert_single_objects_are_found(uri: str, archive: Path) -> None:
+    """Ask for objects by their ids, and for what is not deleted: the server gives what its archive gives."""
+    with archive_source(str(archive), storage_options=None) as stored, closing(source_at(uri)) as server:
+        every, _ = gathered(stored)
+        (parent,) = (item.key.id for item in stored.read(Kind.RUN, Selection()) if item.key.name == "parent")
+        wishes: list[dict[str, Any]] = [{"run_ids": [parent], "with_children": True}, {"deleted": False}]
+        for kind, word in ((Kind.TRACE, "trace_ids"), (Kind.LOGGED_MODEL, "logged_model_ids")):
+            wishes += [{word: [id, "none"]} for id in sorted(ids(every, kind))[:1]]
+        for wish in wishes:
+            assert gathered(server, **wish) == gathered(stored, **wish), wish
+        assert len(ids(gathered(server, **wishes[0])[0], Kind.RUN)) == 3
 
 
 @pytest.mark.server

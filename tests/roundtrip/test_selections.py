@@ -12,59 +12,20 @@ import pytest
 
 from mlflow_archive import api
 from mlflow_archive.errors import NotFoundError
-from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import archive_source
 from mlflow_archive.operations.selecting import make_selection
-from mlflow_archive.operations.transfer import transfer
 from mlflow_archive.spec.kinds import Kind
-from mlflow_archive.spec.loss import Loss
-from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
 from mlflow_archive.spec.selection import PARENT_RUN_TAG
-from mlflow_archive.stream import Account, Blob, Item, Outcome, Scope, Source, Status
-from mlflow_archive.tracking.artifacts import open_artifacts
-from mlflow_archive.tracking.connecting import connect
-from mlflow_archive.tracking.sources.source import MlflowSource
+from mlflow_archive.stream import Blob, Item, Source
+from tests.roundtrip.gathering import gathered, ids, source_at
 from tests.servers import MlflowServer
 
 pytestmark = pytest.mark.server
 
-Found = dict[tuple[Kind, str], "tuple[int, ...]"]
-
-
-class Gathering:
-    """A sink that notes what comes: of models and prompts the versions."""
-
-    def __init__(self) -> None:
-        self.found: Found = {}
-
-    def write(self, item: Item) -> Outcome:
-        content = item.load()
-        record = content.record
-        versions = record.versions if isinstance(record, RegisteredModelRecord) else ()
-        self.found[item.key.kind, item.key.id] = tuple(version.version for version in versions)
-        return Outcome(item.key, Status.STORED, losses=content.losses)
-
-    def close_scope(self, scope: Scope) -> None:
-        pass
-
-    def finish(self, account: Account) -> tuple[Loss, ...]:
-        return ()
-
-    def close(self) -> None:
-        pass
-
-
-def gathered(source: Source, **wishes: Any) -> tuple[Found, list[tuple[Kind, str, str | None]]]:
-    selection = make_selection(**{"without": ["artifacts"], **wishes})
-    sink = Gathering()
-    report = transfer(closed_under(source, selection), sink, selection)
-    return sink.found, sorted((loss.kind, loss.id, loss.path) for loss in report.losses)
-
 
 @pytest.fixture(scope="module")
 def server(source_server: MlflowServer) -> Iterator[Source]:
-    client = connect(source_server.uri, read_only=True)
-    with closing(MlflowSource(client, open_artifacts(client, roots={}))) as source:
+    with closing(source_at(source_server.uri)) as source:
         yield source
 
 
@@ -84,10 +45,6 @@ def column(server: MlflowServer, query: str, *values: str) -> list[str]:
 def runs_named(server: MlflowServer, *names: str) -> list[str]:
     marks = ", ".join("?" * len(names))
     return column(server, f"select run_uuid from runs where name in ({marks})", *names)
-
-
-def ids(found: Found, kind: Kind) -> set[str]:
-    return {id for of, id in found if of is kind}
 
 
 @pytest.mark.parametrize(

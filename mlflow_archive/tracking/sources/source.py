@@ -166,7 +166,8 @@ class MlflowSource:
         if ids is not None:
             homes, losses = single.homes(self._reading, kind, _BY_ID[kind], workspace, ids)
             yield from losses
-            wanted = tuple(experiment for experiment in wanted if experiment.id in homes.values())
+            needed = set(homes.values())
+            wanted = tuple(experiment for experiment in wanted if experiment.id in needed)
         for experiment in wanted:
             key = ObjectKey(kind, "", experiment.id, workspace)
             start = partial(_READERS_IN_EXPERIMENT[kind], self._reading, workspace, experiment, selection)
