@@ -242,7 +242,9 @@ class ArchiveReader:
             content = Content(
                 record=parse_record(key.kind, document.record, entry.descriptor.path),
                 parts=tuple(self._part(part) for part in document.parts),
-                blobs=lambda: (self._blob(blob) for blob in document.blobs) if selection.artifacts else iter(()),
+                blobs=lambda: (
+                    (self._blob(blob) for blob in document.blobs) if selection.wants_files(key.kind) else iter(())
+                ),
                 # The archive will lack them the next time as well.
                 losses=tuple(loss.model_copy(update={"retryable": False}) for loss in document.losses),
             )

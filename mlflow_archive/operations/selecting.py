@@ -40,7 +40,8 @@ class Wishes(TypedDict, total=False):
         versions: Of registered models, only these versions.
         latest_versions: Of registered models, only the newest version of each stage.
         prompt_versions: Of prompts, only these versions.
-        version_files: Store the files of every model version with it, also those that its run or logged model has.
+        version_files: Store the files of every model version with it, also those that its run or logged model has,
+            and also ``without`` artifacts.
         whole_experiments: Take all that is below the experiments of the named models' runs, not these runs alone.
     """
 

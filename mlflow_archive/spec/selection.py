@@ -32,7 +32,7 @@ class Selection:
             milliseconds since the epoch.
         until_ms: Latest such time, exclusive.
         kinds: Only these kinds; None is all.
-        artifacts: False leaves all blobs out.
+        artifacts: False leaves all blobs out, but for those that `version_files` asks for.
         run_ids: Only these runs; None is all.
         logged_model_ids: Only these logged models; None is all.
         experiment_ids: Only these experiments; None is all. Set by a closure.
@@ -81,6 +81,10 @@ class Selection:
     def wants(self, kind: Kind) -> bool:
         """Tell whether objects of this kind are wanted at all."""
         return self.kinds is None or kind in self.kinds
+
+    def wants_files(self, kind: Kind) -> bool:
+        """Tell whether the blobs of objects of this kind are wanted."""
+        return self.artifacts or (self.version_files and kind is Kind.REGISTERED_MODEL)
 
     def wants_experiment(self, experiment_id: str, name: str) -> bool:
         """Tell whether an experiment, and so what is below it, is wanted."""

@@ -205,3 +205,14 @@ def test_one_version_without_files(world: KnownWorld, tmp_path: Path) -> None:
 
     assert taken.runs == {"first"}
     assert taken.files == {"first": set(), "flower": set(), "flowers": set()}
+
+
+@shows("export-model-version", "--skip-download-run-artifacts", "--export-version-model")
+def test_one_version_with_the_files_of_the_registry_alone(world: KnownWorld, tmp_path: Path) -> None:
+    one = ["--model", "flowers", "--version", 1, "--skip-download-run-artifacts", "--vrm-export-version-model"]
+
+    taken = take(world, tmp_path / "out", "export-model-version", *one)
+
+    assert taken.files == {"early": set(), "flowers": {"versions/1/artifacts/early-0.txt"}}
+    result = run("repack", tmp_path / "out", tmp_path / "copy.tar")
+    assert result.exit_code == 0

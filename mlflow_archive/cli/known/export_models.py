@@ -79,7 +79,11 @@ def export_model(
 @_model_option
 @click.option("--version", metavar="N", type=click.IntRange(1), required=True, help="The number of the version.")
 @choosing.export_version_model_option
-@boolean("--skip-download-run-artifacts", help="Leave all files out, for what is too large to be stored.")
+@boolean(
+    "--skip-download-run-artifacts",
+    help="Leave the files of the run and of its logged model out; those of the registry come with "
+    "--export-version-model.",
+)
 @export_options(notebooks=True, permissions=True)
 def export_model_version(
     *, model: str, version: int, export_version_model: bool, skip_download_run_artifacts: bool, export: Export

@@ -78,7 +78,7 @@ def _load_model(reading: Reading, key: ObjectKey, row: JSONObject, selection: Se
     record = cast("RegisteredModelRecord", content.record)
     placed = tuple(_with_location(reading, key, version) for version in record.versions)
     record = record.model_copy(update={"versions": placed})
-    if not selection.artifacts:
+    if not selection.wants_files(Kind.REGISTERED_MODEL):
         return replace(content, record=record)
     return replace(content, record=record, blobs=partial(_blobs, reading, key, record, selection))
 
