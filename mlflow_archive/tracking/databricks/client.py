@@ -21,6 +21,7 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.tracking.databricks.credentials import WorkspaceSender, profile_in
 from mlflow_archive.tracking.databricks.unity_catalog import UnityCatalog
 from mlflow_archive.tracking.http_client import HttpClient, chunks_of
+from mlflow_archive.tracking.paging import objects, text
 from mlflow_archive.tracking.sending import Request
 from mlflow_archive.tracking.transport import RetryPolicy
 
@@ -105,6 +106,9 @@ class DatabricksClient(HttpClient):
             answer = self._plain_call(
                 method, path, params=params, body=body, workspace=workspace, repeatable=repeatable
             )
+        if path == _SEARCH_EXPERIMENTS:
+            for row in objects(answer.get("experiments")):
+                row["name"] = _unshared(text(row.get("name")))
         if path.endswith(_LOCATIONS):
             self.version_at[str(answer.get("artifact_uri"))] = (str(asked.get("name")), str(asked.get("version")))
         return answer
@@ -181,6 +185,12 @@ class DatabricksClient(HttpClient):
 
 
 def _shared(name: str) -> str:
+    """Return the path of an experiment that this package makes for itself; every other name is a path already."""
     from mlflow_archive.tracking.sinks.versions import CARRIER_EXPERIMENT
 
     return _SHARED + name if name == CARRIER_EXPERIMENT else name
+
+
+def _unshared(path: str) -> str:
+    name = path.removeprefix(_SHARED)
+    return name if _shared(name) == path else path

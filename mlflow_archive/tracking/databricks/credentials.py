@@ -95,6 +95,8 @@ class WorkspaceSender:
             raise NotAuthorisedError(
                 f"The credentials for {self.host} could not be renewed: log in again, or check the profile."
             )
+        if self._config.workspace_id:
+            headers["X-Databricks-Workspace-Id"] = str(self._config.workspace_id)
         request.headers.update(headers)
         return request
 

@@ -9,8 +9,9 @@ by signed addresses.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from mlflow_archive.errors import MlflowArchiveError, UsageError
 from mlflow_archive.spec.canonical import JSONObject
@@ -54,7 +55,7 @@ class WorkspaceFiles:
         self._stores: dict[str, Store] = {}
         self._api: DatabricksApi | None = None
         self._lock = threading.Lock()
-        client.unity.copy_files = self._fill_version
+        client.unity.find_files = self._find_files
 
     def list(self, owner: ArtifactOwner) -> Iterator[ArtifactFile | ArtifactFault]:
         """Yield all files below the root, recursively, lazily."""
@@ -124,29 +125,31 @@ class WorkspaceFiles:
     def _options(self) -> dict[str, object]:
         return {"profile": self._client.profile} if self._client.profile else {}
 
-    def _fill_version(self, name: str, version: str, body: JSONObject) -> int:
-        """Copy the files of a version's source to Unity Catalog; return how many.
+    def _find_files(self, body: JSONObject) -> Callable[[str, str], None]:
+        """Find the files of a version's source; see `unity_catalog.FindFiles`.
 
         Raises:
             UsageError: There are none.
         """
         source = text(body.get("source"))
         if source.startswith(NO_PLACE):
-            return 0
+            return lambda _name, _version: None
         owner, folder = self._source(source, body)
-        target = self._version_folder(name, version)
-        copied = 0
+        found = []
         for file in self.list(owner):
             if isinstance(file, ArtifactFault):
-                raise UsageError(f"The files of version {version} of {name!r} cannot be listed: {file.reason}")
-            if not file.name.startswith(folder):
-                continue
+                raise UsageError(f"The files at {source} cannot be listed: {file.reason}")
+            if file.name.startswith(folder):
+                found.append(file)
+        if not found:
+            raise UsageError(f"There are no files at {source}.")
+        return partial(self._copy, owner, folder, found)
+
+    def _copy(self, owner: ArtifactOwner, folder: str, found: Sequence[ArtifactFile], name: str, version: str) -> None:
+        target = self._version_folder(name, version)
+        for file in found:
             with self.open(owner, file.name) as chunks:
                 target.write(file.name.removeprefix(folder), chunks, file.size_bytes)
-            copied += 1
-        if not copied:
-            raise UsageError(f"There are no files at {source}, which version {version} of {name!r} is to be made from.")
-        return copied
 
     def _source(self, source: str, body: JSONObject) -> tuple[ArtifactOwner, str]:
         """Return whose files a version is made of, and the folder below that one's root."""

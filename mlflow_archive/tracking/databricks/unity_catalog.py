@@ -46,8 +46,9 @@ class Call(Protocol):
         ...
 
 
-#: Copies the files of a version's source to the version: (name, version number, body of the request) -> how many.
-Copy = Callable[[str, str, JSONObject], int]
+#: Finds the files that a version is made of by the body of its request, and returns what copies them to the version of
+#: that name and number. Raises `UsageError` if there are none.
+FindFiles = Callable[[JSONObject], Callable[[str, str], None]]
 
 
 def in_unity_catalog(name: str) -> bool:
@@ -75,7 +76,7 @@ class UnityCatalog:
         self._unity_only = unity_only
         self.notes: dict[str, None] = {}
         """Sentences about what could not be listed."""
-        self.copy_files: Copy | None = None
+        self.find_files: FindFiles | None = None
         """Set by those who reach the files; without it versions are made without files."""
 
     def wants(self, path: str, asked: Mapping[str, object]) -> bool:
@@ -142,13 +143,15 @@ class UnityCatalog:
     def _create(self, body: JSONObject) -> JSONObject:
         """Make a version, give it its files, and declare it ready; one that gets no files is taken away again."""
         name = text(body.get("name"))
+        # Before a number is used up.
+        copy = self.find_files(body) if self.find_files is not None else None
         known = {key: value for key, value in body.items() if key != "run_link"}
         answer = self._call("POST", _UNITY + "model-versions/create", body=_with_keys(known), repeatable=False)
         number = text(member(answer, "model_version").get("version"))
         which: JSONObject = {"name": name, "version": number}
         try:
-            if self.copy_files is not None:
-                self.copy_files(name, number, body)
+            if copy is not None:
+                copy(name, number)
         except MlflowArchiveError:
             self._call("DELETE", _UNITY + "model-versions/delete", body=which)
             raise
