@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
@@ -14,6 +15,8 @@ from mlflow.entities import Run
 
 import mlflow_archive as ma
 from mlflow_archive.cli.main import cli
+from mlflow_archive.operations.copying import Ends
+from mlflow_archive.operations.ends import ArtifactPlaces
 from tests.conftest import StartServer
 from tests.known.table import shows
 from tests.known.world import KnownWorld
@@ -298,3 +301,50 @@ def test_nothing_is_copied_into_itself(asked: tuple[str, ...], world: KnownWorld
     result = run(*asked, "--src-mlflow-uri", world.uri, "--dst-mlflow-uri", world.uri + "/")
     assert result.exit_code == 2
     assert "into itself" in result.stderr
+
+
+@shows("copy-run", "--src-artifact-root", "--dst-artifact-root")
+def test_files_go_where_the_operator_says(world: KnownWorld, target: MlflowServer, there: MlflowClient) -> None:
+    root = MlflowClient(world.uri).get_run(world.runs["other wine"]).info.artifact_uri
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/copied-from/elsewhere.txt", b"from there")
+    report = done(
+        run(
+            *("copy-run", "--run-id", world.runs["other wine"], "--experiment-name", "elsewhere"),
+            *("--src-mlflow-uri", world.uri, "--dst-mlflow-uri", target.uri, "--json"),
+            *("--src-artifact-root", f"{root}=memory://copied-from"),
+            *("--dst-artifact-root", "mlflow-artifacts:/=memory://copied-to"),
+        )
+    )
+    made = there.get_run(report["ids"]["run"][world.runs["other wine"]]).info.artifact_uri
+    place = "/copied-to/" + made.removeprefix("mlflow-artifacts:/") + "/elsewhere.txt"
+    assert memory.cat_file(place) == b"from there"
+
+
+MAPPED = (*ALL, "copy-model-version")
+
+
+@shows(MAPPED, "--src-artifact-root", "--dst-artifact-root", "--src-artifact-option", "--dst-artifact-option")
+@pytest.mark.parametrize("command", MAPPED)
+def test_places_and_how_to_get_at_them(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Ends] = []
+
+    def note(ends: Ends, *_: object, **__: object) -> None:
+        asked.append(ends)
+        raise ma.UsageError("No.")
+
+    monkeypatch.setattr("mlflow_archive.operations.copying.copy_planned", note)
+    least = {
+        "copy-run": ("--run-id", "r", "--experiment-name", "e"),
+        "copy-experiment": ("--experiment", "e"),
+        "copy-model": ("--model", "m"),
+        "copy-model-version": ("--src-model", "m", "--src-version", 1, "--dst-model", "m"),
+    }
+    result = run(
+        *(command, *least[command], "--src-artifact-root", "mlflow-artifacts:/=s3://old/root"),
+        *("--src-artifact-option", "anon=true", "--dst-artifact-root", "mlflow-artifacts:/=gs://new/root"),
+        *("--dst-artifact-option", "project=mine"),
+    )
+    assert result.exit_code == 2
+    assert asked[0].source_artifacts == ArtifactPlaces({"mlflow-artifacts:/": "s3://old/root"}, {"anon": True})
+    assert asked[0].target_artifacts == ArtifactPlaces({"mlflow-artifacts:/": "gs://new/root"}, {"project": "mine"})

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -19,8 +20,11 @@ from mlflow.models.signature import ModelSignature
 import mlflow_archive as ma
 from mlflow_archive.cli.main import cli
 from tests.conftest import StartServer
+from tests.known.table import shows
 from tests.servers import MlflowServer
 
+GET, SET = "get-model-signature", "set-model-signature"
+LIST = "list-model-versions-without-signatures"
 SIGNED = """\
 artifact_path: model
 flavors:
@@ -94,12 +98,15 @@ def uris(world: World) -> dict[str, str]:
     }
 
 
+@shows(GET, "--model-uri", "--tracking-uri")
 def test_a_signature_is_read_by_every_kind_of_uri(world: World) -> None:
     for uri in uris(world).values():
         result = run(world.server, "get-model-signature", "--model-uri", uri)
         assert result.exit_code == 0, (uri, result.stderr)
         assert json.loads(result.stdout) == SIGNATURE, uri
         assert ma.get_model_signature(uri, world.server.uri) == SIGNATURE
+        named = CliRunner().invoke(cli, [GET, "--model-uri", uri, "--tracking-uri", world.server.uri])
+        assert named.stdout == result.stdout
 
 
 def test_the_address_of_the_folder_itself(world: World) -> None:
@@ -108,6 +115,7 @@ def test_the_address_of_the_folder_itself(world: World) -> None:
     assert ma.get_model_signature(uri, world.server.uri) == SIGNATURE
 
 
+@shows(GET, "--output-file", "--use-get-model-info")
 def test_no_signature_is_null_and_the_output_file_has_the_same(world: World, tmp_path: Path) -> None:
     result = run(
         world.server,
@@ -165,6 +173,7 @@ def expected(inputs: Path, outputs: Path | None) -> ModelSignature:
     return infer_signature(pd.read_csv(inputs), None if outputs is None else pd.read_csv(outputs))
 
 
+@shows(SET, "--model-uri", "--input-file", "--output-file", "--tracking-uri")
 def test_a_signature_is_set_as_mlflow_infers_it(world: World, tmp_path: Path) -> None:
     inputs, outputs = samples(tmp_path)
     world.client.log_text(world.run_id, UNSIGNED, "to be signed/MLmodel")
@@ -181,6 +190,7 @@ def test_a_signature_is_set_as_mlflow_infers_it(world: World, tmp_path: Path) ->
     assert ma.get_model_signature(uri, world.server.uri) == json.loads(result.stdout)
 
 
+@shows(SET, "--overwrite-signature")
 def test_a_signature_is_replaced_only_on_request_and_nothing_else_changes(world: World, tmp_path: Path) -> None:
     inputs, _ = samples(tmp_path)
     world.client.log_text(world.run_id, SIGNED, "again/MLmodel")
@@ -222,9 +232,10 @@ def test_bad_samples_are_said_before_anything_is_touched(world: World, tmp_path:
     assert ma.get_model_signature(f"runs:/{world.run_id}/signed", world.server.uri) == SIGNATURE
 
 
+@shows(LIST, "--output-file", "--tracking-uri", "--parallel", "--use-get-model-info")
 def test_versions_without_signatures_are_listed(world: World, tmp_path: Path) -> None:
     file = tmp_path / "versions.csv"
-    result = run(world.server, "list-model-versions-without-signatures", "--output-file", file)
+    result = run(world.server, LIST, "--output-file", file)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [(row["model"], row["version"], row["run_id"]) for row in rows] == [
         ("iris", "4", world.run_id),
@@ -235,11 +246,54 @@ def test_versions_without_signatures_are_listed(world: World, tmp_path: Path) ->
     assert result.exit_code == 3
     assert "1 version could not be read" in result.stderr
     assert file.read_text() == result.stdout
+    others = ("--tracking-uri", world.server.uri, "--parallel", 1, "--use-get-model-info", "True")
+    assert CliRunner().invoke(cli, [LIST, *map(str, others)]).stdout == result.stdout
 
 
+@shows(LIST, "--filter")
 def test_the_filter_of_the_list_is_mlflows(world: World) -> None:
     found = run(world.server, "list-model-versions-without-signatures", "--filter", "name = 'other, with a comma'")
     assert found.exit_code == 0
     assert found.stdout.splitlines()[1:] == [f'"other, with a comma",1,{world.run_id},']
     wrong = run(world.server, "list-model-versions-without-signatures", "--filter", "colour = 'red'")
     assert wrong.exit_code == 2
+
+
+@shows((GET, SET, LIST), "--artifact-root")
+def test_files_are_read_where_the_operator_says(world: World, tmp_path: Path) -> None:
+    root = world.client.get_run(world.run_id).info.artifact_uri
+    elsewhere = fsspec.filesystem("memory")
+    there = f"signatures-{world.run_id}"
+    elsewhere.pipe(f"/{there}/signed/MLmodel", UNSIGNED.encode())
+    elsewhere.pipe(f"/{there}/unsigned/MLmodel", SIGNED.encode())
+    mapped = ("--artifact-root", f"{root}=memory://{there}")
+    signed, unsigned = (("--model-uri", f"runs:/{world.run_id}/{name}") for name in ("signed", "unsigned"))
+    inputs, _ = samples(tmp_path)
+
+    assert run(world.server, GET, *signed, *mapped).stdout == "null\n"
+    assert json.loads(run(world.server, GET, *unsigned, *mapped).stdout) == SIGNATURE
+    rows = list(csv.DictReader(io.StringIO(run(world.server, LIST, *mapped).stdout)))
+    assert [row["version"] for row in rows if row["model"] == "iris" and not row["error"]] == ["1"]
+    assert run(world.server, SET, *signed, "--input-file", inputs, *mapped).exit_code == 0
+    assert b"length" in elsewhere.cat_file(f"/{there}/signed/MLmodel")
+    assert ma.get_model_signature(f"runs:/{world.run_id}/signed", world.server.uri) == SIGNATURE
+
+
+@shows((GET, SET, LIST), "--artifact-option")
+def test_the_options_of_a_store_get_to_it(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    def store(url: str, *, storage_options: object, raw_keys: bool) -> None:
+        assert raw_keys
+        opened.append((url, storage_options))
+        raise ma.UsageError("No such store.")
+
+    monkeypatch.setattr("mlflow_archive.tracking.artifacts.open_store", store)
+    inputs, _ = samples(tmp_path)
+    root = world.client.get_run(world.run_id).info.artifact_uri
+    mapped = ("--artifact-root", f"{root}=s3://bucket/root", "--artifact-option", "anon=true")
+    uri = ("--model-uri", f"runs:/{world.run_id}/signed")
+    for command, asked in ((GET, uri), (SET, (*uri, "--input-file", inputs)), (LIST, ("--filter", "name = 'iris'"))):
+        opened.clear()
+        assert run(world.server, command, *asked, *mapped).exit_code in (2, 3)
+        assert opened[0][1] == {"anon": True}, command  # type: ignore[index]
