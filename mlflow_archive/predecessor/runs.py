@@ -24,6 +24,9 @@ _NO_HISTORY = (
     "The archive has only the last value of {} of its metrics, without time and step; the end of the run stands for "
     "their time."
 )
+_NO_INPUTS = (
+    "This export is from before October 2023, when exports of runs left out the datasets that were their inputs."
+)
 
 
 def read(tree: Tree, places: Iterable[Place], selection: Selection) -> Iterator[Item | Loss]:
@@ -72,6 +75,8 @@ def run_record(document: Document, place: Place) -> tuple[RunRecord, list[Series
 
 def _load(tree: Tree, key: ObjectKey, place: Place, *, artifacts: bool) -> Content:
     document = tree.document(place.path)
+    if "inputs" not in document.payload:
+        tree.note(_NO_INPUTS)
     record, series, bare = run_record(document, place)
     losses = (key.lost("no_history", _NO_HISTORY.format(len(bare)), path=METRICS),) if bare else ()
     parts = (Part(METRICS, lambda: (line for one in series for line in one.lines())),) if series else ()

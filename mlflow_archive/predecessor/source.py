@@ -42,6 +42,7 @@ _KINDS = (
 _ALWAYS = (
     "An archive of mlflow-export-import has no digests: damage to its files cannot be seen.",
     "It never holds deleted experiments, scorers, webhooks, label schemas or review queues.",
+    "It holds deleted runs only if the export was asked for them.",
 )
 
 

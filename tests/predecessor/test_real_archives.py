@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 
 from mlflow_archive.predecessor.source import PredecessorSource
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.opening import open_store
@@ -54,3 +55,16 @@ def test_everything_in_an_archive_is_read_once(archive):
             assert all(list(part.open()) for part in content.parts if part.name != "records")
     source.close()
     assert +found == Counter(COUNTS[archive])
+
+
+@pytest.mark.parametrize(("archive", "says"), [("released/all", True), ("newest/all", False)])
+def test_that_inputs_of_runs_were_left_out_is_said_where_it_is_so(archive, says):
+    source = PredecessorSource.open(open_store(str(ARCHIVES / archive)))
+    inputs = [
+        item.load().record.to_json()["dataset_inputs"]
+        for item in source.read(Kind.RUN, Selection())
+        if not isinstance(item, Loss)
+    ]
+    assert any(inputs) is not says
+    assert any("before October 2023" in note for note in source.notes()) is says
+    source.close()
