@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mlflow_archive.operations.browsing import Archive
     from mlflow_archive.operations.report import Report
     from mlflow_archive.operations.selecting import make_selection
+    from mlflow_archive.spec.patterns import exactly
     from mlflow_archive.spec.renaming import Renaming
     from mlflow_archive.spec.selection import Selection
 
@@ -78,6 +79,7 @@ __all__ = [
     "diff",
     "doctor",
     "download_notebook",
+    "exactly",
     "get_model_signature",
     "ls",
     "make_selection",
@@ -95,6 +97,7 @@ _HOMES = {
     "Renaming": "mlflow_archive.spec.renaming",
     "Report": "mlflow_archive.operations.report",
     "Selection": "mlflow_archive.spec.selection",
+    "exactly": "mlflow_archive.spec.patterns",
     "make_selection": "mlflow_archive.operations.selecting",
     **dict.fromkeys(
         (

@@ -49,6 +49,13 @@ def test_every_call_is_documented_and_typed(name):
         assert undocumented == []
 
 
+def test_a_selection_names_parts_and_names_with_signs():
+    wish = ma.make_selection(experiments=[ma.exactly("a[1]")], run_ids=["r"], with_children=True, deleted=False)
+    assert wish.wants_experiment("7", "a[1]")
+    assert not wish.wants_experiment("7", "a1")
+    assert (wish.run_ids, wish.with_children, wish.deleted) == (frozenset({"r"}), True, False)
+
+
 def test_a_selection_takes_no_further_wishes(tmp_path):
     with pytest.raises(ma.UsageError, match="models"):
         ma.backup("http://localhost:1", str(tmp_path / "x"), selection=ma.Selection(), models=["m"])

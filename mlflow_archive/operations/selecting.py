@@ -21,7 +21,7 @@ class Wishes(TypedDict, total=False):
     """What of a source is wanted; everything if nothing is given.
 
     Attributes:
-        experiments: Names, globs of names, or ids.
+        experiments: Names, globs of names, or ids; `mlflow_archive.exactly` makes a name of one that looks like a glob.
         run_filter: MLflow's filter string for runs.
         models: Names or globs of registered models; an empty sequence is none.
         prompts: Names or globs of prompts; an empty sequence is none.
