@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mlflow_archive.archive.reader import ArchiveReader
 from mlflow_archive.errors import IntegrityError, NotFoundError, UsageError
-from mlflow_archive.operations.ends import archive_source
+from mlflow_archive.operations.ends import stored_source
 from mlflow_archive.spec.canonical import decode_float
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.loss import Loss
@@ -27,6 +27,9 @@ from mlflow_archive.spec.records.trace import TraceRecord
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.opening import public_url
 from mlflow_archive.stream import Blob, Content, Item
+
+if TYPE_CHECKING:
+    from mlflow_archive.predecessor.source import PredecessorSource
 
 _R = TypeVar("_R", bound=Record)
 
@@ -63,10 +66,11 @@ class Archive:
     """A committed archive, open for reading. Made by `mlflow_archive.api.open`; close it, or use ``with``.
 
     Every iteration reads as it goes, so it must end before the archive is closed. Digests are checked while bytes
-    pass: what does not match raises `IntegrityError`.
+    pass: what does not match raises `IntegrityError`. An archive of mlflow-export-import has no digests; what it lists
+    and does not have is passed over.
     """
 
-    def __init__(self, reader: ArchiveReader, url: str, stack: ExitStack) -> None:
+    def __init__(self, reader: ArchiveReader | PredecessorSource, url: str, stack: ExitStack) -> None:
         """Use `Archive.open`."""
         self.url = url
         self._reader = reader
@@ -77,7 +81,7 @@ class Archive:
     def open(cls, url: str, *, storage_options: Mapping[str, object] | None = None) -> Archive:
         """Open the archive at a URL; see `mlflow_archive.api.open`."""
         with ExitStack() as stack:
-            reader = stack.enter_context(archive_source(url, storage_options=storage_options))
+            reader = stack.enter_context(stored_source(url, storage_options=storage_options))
             return cls(reader, public_url(url), stack.pop_all())
 
     def __enter__(self) -> Archive:
@@ -94,13 +98,17 @@ class Archive:
 
     @property
     def manifest(self) -> Manifest:
-        """The commit: counts, source, times, losses."""
-        return self._reader.manifest
+        """The commit: counts, source, times, losses; of an archive of mlflow-export-import, what it tells of them."""
+        if isinstance(self._reader, ArchiveReader):
+            return self._reader.manifest
+        from mlflow_archive.operations.predecessor_listing import listing
+
+        return listing(self._reader, self.url, None, None).manifest
 
     @property
     def root_digest(self) -> str:
-        """The sha256 of the manifest, which pins every byte of the archive."""
-        return self._reader.root_digest
+        """The sha256 of the manifest, which pins every byte of the archive; empty if it has none."""
+        return self._reader.root_digest if isinstance(self._reader, ArchiveReader) else ""
 
     def experiments(self) -> Iterator[ExperimentRecord]:
         """Yield the experiments."""
@@ -179,14 +187,16 @@ class Archive:
 
     def _items(self, kind: Kind, selection: Selection) -> Iterator[Item]:
         for entry in self._reader.read(kind, selection):
-            if isinstance(entry, Loss):
+            if isinstance(entry, Item):
+                yield entry
+            elif isinstance(self._reader, ArchiveReader):
                 raise IntegrityError(f"The list of every {kind} cannot be read: {entry.reason}", code=entry.code)
-            yield entry
 
     def _below(self, experiment: str | None) -> Selection:
         if experiment is None:
             return Selection()
-        ids = [entry.id for entry in self._reader.experiments() if experiment in (entry.id, entry.name)]
+        keys = [item.key for item in self._items(Kind.EXPERIMENT, Selection())]
+        ids = [key.id for key in keys if experiment in (key.id, key.name)]
         if not ids:
             raise NotFoundError(f"There is no experiment named {experiment!r} in {self.url}.")
         return Selection(experiment_ids=frozenset(ids))

@@ -65,6 +65,20 @@ def test_show(old: str):
         api.show(old, LOST)
 
 
+def test_open(old: str):
+    with api.open(old) as archive:
+        assert [found.name for found in archive.experiments()] == ["wine"]
+        assert [found.name for found in archive.models()] == ["Wine"]
+        first, second = archive.runs("wine")
+        assert (first.info.run_name, second.info.run_name) == ("first", "second")
+        assert [point.value for point in archive.metrics(first)] == ([0.25] if old.endswith(".zip") else [0.5, 0.25])
+        files = {blob.name: b"".join(archive.read_blob(blob)) for blob in archive.files(first)}
+        assert files["na me/ü #1"] == b"\x00\x01"
+        assert (archive.root_digest, archive.manifest.source.uri) == ("", trees.SERVER)
+        with pytest.raises(NotFoundError):
+            list(archive.runs("beer"))
+
+
 def test_verify_says_what_it_could_check(old: str):
     report = api.verify(old)
     assert (report.problems, report.ok, report.root_digest) == ((), True, "")
