@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.renaming import Renaming
 from mlflow_archive.stream import Status
 from tests.tracking.sinks.making import Target, experiment, logged_model, run, span, trace
+from tests.tracking.sinks.test_cuts import CutTarget
 
 pytestmark = pytest.mark.server
 New = Callable[..., str]
@@ -212,3 +214,31 @@ def test_a_long_value_is_cut_with_a_note(target: Target, new: New) -> None:
     assert (len(tags["mlflow.note.content"]), result.losses) == (7000, [])
     assert len(notes.heard) == 1
     assert "mlflow_export_import.mlflow.note.content" in notes.heard[0]
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_a_gathering_that_ends_at_any_request_is_completed(target: Target, new: New, at: int) -> None:
+    (first, second), a, tr, home = sorted((new(), new())), new(), new("tr-"), new("home-")
+    items = [
+        experiment(first, first, tags={"team": "blue"}),
+        experiment(second, second, tags={"team": "red", "of": "second"}),
+        run(a, second, params={"p": "1"}),
+        trace(tr, first, spans=[span(tr, a[:16])]),
+    ]
+    with contextlib.suppress(BaseException):
+        CutTarget(target, at).restore(items, into_experiment=home)
+    result = target.restore(items, into_experiment=home)
+    assert result.losses == []
+    there = _experiment(target, home)
+    tags = {name: value for name, value in there["tags"].items() if not name.startswith("mlflow.")}
+    assert {name: tags.get(name) for name in ("team", "of", "mlflow_archive.incomplete")} == {
+        "team": "blue",
+        "of": "second",
+        "mlflow_archive.incomplete": None,
+    }
+    [found] = target.post("runs/search", experiment_ids=[there["experiment_id"]])["runs"]
+    assert found["data"]["params"] == [{"key": "p", "value": "1"}]
+    assert (
+        target.get(f"/api/3.0/mlflow/traces/{tr}")["trace"]["trace_info"]["tags"].get("mlflow_archive.incomplete")
+        is None
+    )
