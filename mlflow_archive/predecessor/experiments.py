@@ -7,7 +7,6 @@ from functools import partial
 
 from mlflow_archive.predecessor.layout import Experiment
 from mlflow_archive.predecessor.permissions import direct
-from mlflow_archive.predecessor.strays import UNKNOWN
 from mlflow_archive.predecessor.tree import Tree
 from mlflow_archive.predecessor.values import member, tags, text, without_empty
 from mlflow_archive.spec.canonical import JSONObject
@@ -20,13 +19,8 @@ from mlflow_archive.stream import Content, Item, ObjectKey
 def read(tree: Tree, experiments: Iterable[Experiment]) -> Iterator[Item | Loss]:
     """List the experiments, which the layout has chosen."""
     for experiment in experiments:
-        key = ObjectKey(Kind.EXPERIMENT, experiment.id, name=experiment.name or stand_in_name(experiment.id))
+        key = ObjectKey(Kind.EXPERIMENT, experiment.id, name=experiment.name)
         yield Item(key, partial(_load, tree, experiment))
-
-
-def stand_in_name(experiment_id: str) -> str:
-    """Return what an experiment is called of which an archive has runs, and not even the name."""
-    return "Of an unknown experiment" if experiment_id == UNKNOWN else f"Of the experiment {experiment_id}"
 
 
 def _load(tree: Tree, experiment: Experiment) -> Content:
@@ -38,6 +32,7 @@ def _load(tree: Tree, experiment: Experiment) -> Content:
     value: JSONObject = {
         **without_empty(about, "tags", "permissions"),
         "experiment_id": experiment.id,
+        "name": experiment.name,
         "artifact_location": text(about.get("artifact_location")),
         "lifecycle_stage": text(about.get("lifecycle_stage")) or "active",
         "tags": {**tags(about.get("tags"))},
@@ -47,7 +42,7 @@ def _load(tree: Tree, experiment: Experiment) -> Content:
 
 
 def _stand_in(tree: Tree, experiment: Experiment) -> ExperimentRecord:
-    name = experiment.name or stand_in_name(experiment.id)
+    name = experiment.name
     tree.note(
         f"The archive has no document of the experiment {experiment.id!r}, only what belongs to it; "
         f"it is called {name!r} here, without its tags."

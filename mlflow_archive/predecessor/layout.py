@@ -16,7 +16,7 @@ from mlflow_archive.predecessor import detecting, summaries
 from mlflow_archive.predecessor.detecting import Finding, Survey
 from mlflow_archive.predecessor.documents import Document
 from mlflow_archive.predecessor.places import Place, below
-from mlflow_archive.predecessor.strays import Strays, candidates, settle
+from mlflow_archive.predecessor.strays import UNKNOWN, Strays, candidates, settle
 from mlflow_archive.predecessor.tree import Tree
 from mlflow_archive.predecessor.values import member, objects, text, texts
 from mlflow_archive.spec.kinds import Kind
@@ -39,7 +39,7 @@ class Experiment:
 
     Attributes:
         id: Its id.
-        name: Its name; empty if nothing in the archive tells it.
+        name: Its name; a stand-in if nothing in the archive tells it.
         places: Its documents: several if the archive holds it more than once, none if only its runs are there.
         stage: Its life-cycle stage.
         folder: Where its runs stand although its document, which an export writes last, cannot be read.
@@ -136,13 +136,15 @@ class Layout:
             about = member(document.payload, "experiment")
             id = text(about.get("experiment_id")) or place.id
             before = found[id].places if id in found else ()
-            found[id] = Experiment(id, text(about.get("name")), (*before, place), text(about.get("lifecycle_stage")))
+            found[id] = Experiment(
+                id, text(about.get("name")) or _stand_in(id), (*before, place), text(about.get("lifecycle_stage"))
+            )
             losses.pop(id, None)
             for kind, ids in listed.items():
                 ids.update(strays.folders[kind].keys() & set(_ids_in(kind, document)))
         settle(strays, self._tree, self.survey, listed)
         for id, name in strays.experiments.items():
-            found.setdefault(id, Experiment(id, name))
+            found.setdefault(id, Experiment(id, name or _stand_in(id)))
         return _Walked(tuple(found.values()), tuple(losses.values()), strays, frozenset(listed[Kind.RUN]))
 
     def _interrupted(
@@ -153,7 +155,7 @@ class Layout:
             return
         there = next(self._tree.store.list(place.folder), None) is not None if place.folder else False
         if there:
-            found[place.id] = Experiment(place.id, name, folder=place.folder)
+            found[place.id] = Experiment(place.id, name or _stand_in(place.id), folder=place.folder)
         key = ObjectKey(Kind.EXPERIMENT, place.id)
         losses[place.id] = key.lost(
             error.code, str(error), path=place.document if there else None, retryable=error.retryable
@@ -275,3 +277,8 @@ def _failed(kind: Kind, document: Document) -> list[str]:
     if kind is Kind.RUN:
         return texts(document.info.get("failed_runs") or document.payload.get("failed_run_ids"))
     return texts(document.info.get(f"failed_{_HOMES[kind][0]}"))
+
+
+def _stand_in(experiment_id: str) -> str:
+    """Return what an experiment is called whose name nothing tells."""
+    return "Of an unknown experiment" if experiment_id == UNKNOWN else f"Of the experiment {experiment_id}"

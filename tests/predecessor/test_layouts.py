@@ -13,6 +13,7 @@ from mlflow_archive.predecessor.detecting import looks_like
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.spec.records.registered_model import RegisteredModelRecord
+from mlflow_archive.spec.selection import Selection
 from mlflow_archive.storage.containers import open_foreign
 from mlflow_archive.stream import Blob, Item
 from tests.predecessor import trees
@@ -52,6 +53,9 @@ def test_one_run(generation: str, tmp_path: Path):
     (experiment,) = trees.items(source, Kind.EXPERIMENT)
     assert isinstance(experiment.load().record, ExperimentRecord)
     assert "no document of the experiment '7'" in " ".join(source.notes())
+    assert [item.key.id for item in trees.items(source, Kind.RUN, Selection(experiments=(experiment.key.name,)))] == [
+        FIRST
+    ]
 
 
 def test_one_run_with_its_logged_model(tmp_path: Path):
@@ -225,7 +229,7 @@ def test_versions_that_could_not_be_exported_are_losses(tmp_path: Path):
     about["info"] = {"failed_versions": failed}
     models = trees.document("G5", {"models": ["Wine"]}, {"failed_models": ["Beer"]})
     root = trees.write(tmp_path, {"models.json": models, "Wine/model.json": about})
-    entries = list(trees.opened(root).read(Kind.REGISTERED_MODEL, trees.Selection()))
+    entries = list(trees.opened(root).read(Kind.REGISTERED_MODEL, Selection()))
     (item,) = [entry for entry in entries if isinstance(entry, Item)]
     paths = [loss.path for loss in item.load().losses if loss.code == "not_exported"]
     assert paths == ["versions/3", "versions/4"]
