@@ -81,6 +81,8 @@ def test_backup_without_options(called: dict[str, Any]) -> None:
         "artifact_roots": {},
         "storage_options": {},
         "artifact_options": {},
+        "notebook_formats": (),
+        "permissions": False,
         **AS_THE_NAME_SAYS,
         **NOTHING_CHOSEN,
         "version_files": False,
@@ -101,6 +103,7 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         *["--run-id", "r1", "--run-id", "r2", "--with-children", "--logged-model-id", "m-1", "--trace-id", "tr-1"],
         *["--dataset", "questions", "--stage", "production", "--model-version", "3", "--model-version", "4"],
         *["--latest-versions", "--prompt-version", "2", "--whole-experiments", "--version-files", "--no-deleted"],
+        *["--notebook-formats", "SOURCE,HTML", "--permissions"],
     )
 
     assert called == {
@@ -137,6 +140,8 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         "whole_experiments": True,
         "version_files": True,
         "deleted": False,
+        "notebook_formats": ("SOURCE", "HTML"),
+        "permissions": True,
     }
 
 
@@ -159,6 +164,8 @@ def test_restore_without_options(called: dict[str, Any]) -> None:
         "artifact_roots": {},
         "storage_options": {},
         "artifact_options": {},
+        "notebook_folder": None,
+        "permissions": False,
         **NOTHING_CHOSEN,
     }
 
@@ -167,12 +174,14 @@ def test_restore_with_its_own_options(called: dict[str, Any]) -> None:
     run(
         *["restore", "src", "--if-exists", "update", "--activate", "--rename-experiment", "a=b"],
         *["--rename-experiment", "c=d", "--rename-model", "m=n", "--experiment", "a"],
+        *["--notebook-folder", "/Shared/books", "--permissions"],
     )
 
     assert called["if_exists"] == "update"
     assert called["activate"] is True
     assert called["rename_experiments"] == {"a": "b", "c": "d"}
     assert called["rename_models"] == {"m": "n"}
+    assert (called["notebook_folder"], called["permissions"]) == ("/Shared/books", True)
     assert called["experiments"] == ("a",)
 
 

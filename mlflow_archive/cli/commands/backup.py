@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mlflow_archive.cli import options
+from mlflow_archive.cli import options, workspace
 from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.output import Output
 
@@ -27,6 +27,7 @@ from mlflow_archive.cli.output import Output
 @options.artifact_root_option
 @options.storage_option
 @options.artifact_option
+@workspace.of_source
 @options.output_option(progress=True)
 def backup(
     *,
@@ -40,6 +41,8 @@ def backup(
     artifact_roots: tuple[tuple[str, str], ...],
     storage_options: dict[str, Any],
     artifact_options: dict[str, Any],
+    notebook_formats: tuple[str, ...],
+    permissions: bool,
     output: Output,
 ) -> int:
     """Write everything an MLflow server has, or a selection, into one archive.
@@ -65,6 +68,8 @@ def backup(
             artifact_roots=dict(artifact_roots),
             storage_options=storage_options,
             artifact_options=artifact_options,
+            notebook_formats=notebook_formats,
+            permissions=permissions,
             observer=observer,
             **packing,
             **wishes,

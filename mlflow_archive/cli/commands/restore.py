@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import click
 
-from mlflow_archive.cli import options, policies
+from mlflow_archive.cli import options, policies, workspace
 from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.output import Output
 
@@ -38,6 +38,7 @@ from mlflow_archive.cli.output import Output
 @options.artifact_root_option
 @options.storage_option
 @options.artifact_option
+@workspace.of_target
 @options.output_option(progress=True)
 def restore(
     *,
@@ -52,6 +53,8 @@ def restore(
     artifact_roots: tuple[tuple[str, str], ...],
     storage_options: dict[str, Any],
     artifact_options: dict[str, Any],
+    notebook_folder: str | None,
+    permissions: bool,
     output: Output,
 ) -> int:
     """Bring everything in an archive, or a selection, to an MLflow server.
@@ -74,6 +77,8 @@ def restore(
             artifact_roots=dict(artifact_roots),
             storage_options=storage_options,
             artifact_options=artifact_options,
+            notebook_folder=notebook_folder,
+            permissions=permissions,
             observer=observer,
             **how,
             **wishes,
