@@ -60,10 +60,19 @@ def connect(
         path = _database_path(chosen)
         return EmbeddedClient(path, read_only=read_only, parallelism=parallelism, work_directory=work_directory)
     if chosen.lower().startswith("databricks"):
+        _refuse_settings(own)
         from mlflow_archive.tracking.databricks.client import DatabricksClient
 
         return DatabricksClient.of(chosen, parallelism=parallelism)
     raise _refusal(chosen)
+
+
+def _refuse_settings(own: Mapping[str, str] | None) -> None:
+    if set(own or ()) - {"MLFLOW_TRACKING_URI"}:
+        raise UsageError(
+            "A Databricks workspace takes no user, token or certificate of MLflow's: name a profile of "
+            "~/.databrickscfg in the URI, databricks://profile, which each end can have of its own."
+        )
 
 
 def _require_address(uri: str) -> None:

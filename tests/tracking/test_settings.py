@@ -45,6 +45,12 @@ def test_the_address_may_be_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
             assert client.uri == server.uri
 
 
+def test_a_workspace_has_its_profile_instead() -> None:
+    with pytest.raises(UsageError, match="databricks://profile") as refused:
+        connect("databricks://here", read_only=True, own={"MLFLOW_TRACKING_TOKEN": SECRET})
+    assert SECRET not in str(refused.value)
+
+
 def test_certificates_are_settings(tmp_path: Path) -> None:
     own = {"MLFLOW_TRACKING_SERVER_CERT_PATH": "ca.pem", "MLFLOW_TRACKING_CLIENT_CERT_PATH": "me.pem"}
     credentials = host_credentials("https://there", own)
