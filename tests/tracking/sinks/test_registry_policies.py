@@ -53,6 +53,29 @@ def test_a_model_takes_the_place_of_the_one_that_is_there(target: Target, new: N
     assert _sources(target, name) == {1: "s3://b/1", 4: "s3://b/4"}
 
 
+def test_versions_in_use_are_archived_before_the_model_is_deleted_once(target: Target, new: New) -> None:
+    name = new("reg-")
+    target.restore([_model(name, 1, 2)])
+    target.post("model-versions/transition-stage", name=name, version="2", stage="Production")
+    watched, asked = CutTarget(target, 0), []
+    call = watched.client.call
+
+    def note(method: str, path: str, **options: Any) -> Any:
+        body = options.get("body") or {}
+        asked.append((path.removeprefix("/api/2.0/mlflow/"), body.get("version"), body.get("stage")))
+        return call(method, path, **options)
+
+    watched.client.call = note  # type: ignore[method-assign]
+    assert watched.restore([_model(name, 1, 2, 3)], replace=MODELS).losses == []
+    words = [one for one in asked if one[0].startswith(("registered-models/", "model-versions/"))]
+    archived = words.index(("model-versions/transition-stage", "2", "Archived"))
+    deleted = words.index(("registered-models/delete", None, None))
+    made = words.index(("registered-models/create", None, None))
+    assert archived < deleted < made
+    assert words.count(("registered-models/delete", None, None)) == 1
+    assert ("model-versions/transition-stage", "1", "Archived") not in words
+
+
 def test_a_dry_run_tells_what_would_be_deleted(target: Target, new: New) -> None:
     name, other = new("reg-"), new("reg-")
     target.restore([_model(name, 1)])
