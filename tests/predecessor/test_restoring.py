@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from mlflow_archive import api
+from mlflow_archive.cli.main import cli
 from mlflow_archive.spec.kinds import Kind
 from tests.conftest import StartServer
 from tests.predecessor import trees
@@ -71,3 +73,21 @@ def test_what_comes_back(generation: str, server: MlflowServer, call: Call, tmp_
 
     again = api.restore(str(root), server.uri, **names)
     assert not any(count.stored for kind, count in again.counts.items() if kind != "trace")
+
+
+def test_the_known_commands_import_single_objects(server: MlflowServer, call: Call, tmp_path: Path):
+    runner = CliRunner(env={"MLFLOW_TRACKING_URI": server.uri})
+    run = trees.write(tmp_path / "run", {"run.json": trees.run("G4", FIRST), "artifacts/a.txt": "a"})
+    model = trees.exported_all(tmp_path / "all", "G4") / "models/Wine"
+    experiment = tmp_path / "all/experiments/7"
+    for words in (
+        ("import-run", "--input-dir", str(run), "--experiment-name", "one"),
+        ("import-model", "--input-dir", str(model), "--model", "Mine", "--experiment-name", "one model"),
+        ("import-experiment", "--input-dir", str(experiment), "--experiment-name", "a whole"),
+    ):
+        result = runner.invoke(cli, words)
+        assert result.exit_code in (0, 3), result.output
+    for name in ("one", "one model", "a whole"):
+        found = call("experiments/get-by-name", experiment_name=name)["experiment"]
+        assert found["lifecycle_stage"] == "active"
+    assert call("model-versions/get", name="Mine", version="10")["model_version"]["current_stage"] == "Production"
