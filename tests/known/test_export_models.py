@@ -182,8 +182,17 @@ def test_a_version_that_is_not_there_is_reported(world: KnownWorld, tmp_path: Pa
     one = ["--model", "flowers", "--version", 12]
     result = run("export-model-version", *one, "--output-dir", tmp_path / "out", "--tracking-uri", world.uri)
 
-    assert result.exit_code in (1, 3)
-    assert "12" in result.output + result.stderr
+    assert result.exit_code == 1
+    assert "12" in result.stderr
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_version_that_is_not_there_is_reported_and_the_others_come(world: KnownWorld, tmp_path: Path) -> None:
+    here = ["--output-dir", tmp_path / "out", "--tracking-uri", world.uri]
+    result = run("export-model", "--model", "flowers", "--versions", "1,12", *here)
+
+    assert result.exit_code == 3
+    assert "12" in result.output
 
 
 @shows("export-model-version", "--export-version-model")

@@ -201,6 +201,7 @@ def test_a_dataset_is_named_once(tmp_path: Path, arguments: list[str]) -> None:
         ("export-trace", ["--request-id", "tr-nowhere"]),
         ("export-prompts", ["--prompts", "nowhere"]),
         ("export-prompt", ["--prompt-name", "nowhere", "--prompt-version", "1"]),
+        ("export-prompt", ["--prompt-name", "greet", "--prompt-version", "9"]),
         ("export-evaluation-datasets", ["--evaluation-datasets", "nowhere"]),
         ("export-evaluation-dataset", ["--dataset-id", "d-nowhere"]),
     ],
