@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from mlflow_archive.errors import IntegrityError
 from mlflow_archive.predecessor.places import Place
 from mlflow_archive.predecessor.tree import Tree
 from mlflow_archive.predecessor.values import first, integer, objects, tags, text, without_empty
@@ -42,15 +41,13 @@ def logged_model_record(payload: JSONObject, place: Place) -> LoggedModelRecord:
     """Return the record of a logged model.
 
     Raises:
-        IntegrityError: The document is not of this model, or has values of the wrong type.
+        IntegrityError: The document has values of the wrong type.
     """
-    model_id = text(payload.get("model_id"))
-    if model_id != place.id:
-        raise IntegrityError(f"{place.path} is the document of the logged model {model_id!r}, not of {place.id!r}.")
     status = text(payload.get("status"))
     info: JSONObject = {
         **without_empty(payload, *_ELSEWHERE, _OF_THE_RUN),
-        "model_id": model_id,
+        # Archives are edited by hand; where the document says otherwise, the list counts.
+        "model_id": place.id,
         "experiment_id": first((place.experiment_id or "", text(payload.get("experiment_id")))),
         "creation_timestamp_ms": integer(payload.get("creation_time")),
         "last_updated_timestamp_ms": integer(payload.get("last_updated_timestamp")),

@@ -59,7 +59,7 @@ def _load(tree: Tree, key: ObjectKey, places: tuple[Place, ...]) -> Content:
     losses: list[Loss] = []
     for place in places:
         try:
-            version = _version(_prompt(tree, place), key, place)
+            version = _version(_prompt(tree, place), place)
         except MlflowArchiveError as error:
             if len(places) == 1:
                 raise
@@ -82,13 +82,11 @@ def _prompt(tree: Tree, place: Place) -> JSONObject:
     return member(tree.document(place.path).payload, "prompt")
 
 
-def _version(prompt: JSONObject, key: ObjectKey, place: Place) -> JSONObject:
+def _version(prompt: JSONObject, place: Place) -> JSONObject:
     """Return a version in the registry's own form, where template and type are tags."""
     number = integer(prompt.get("version"))
-    if text(prompt.get("name")) != key.id or number is None or number < 1:
-        raise IntegrityError(
-            f"{place.path} is version {prompt.get('version')!r} of {prompt.get('name')!r}, not one of {key.id!r}."
-        )
+    if number is None or number < 1:
+        raise IntegrityError(f"{place.path} is version {prompt.get('version')!r} of a prompt, which is no number.")
     template = prompt.get("template")
     if not isinstance(template, (str, list)):
         raise IntegrityError(f"{place.path} has no template.")

@@ -77,17 +77,19 @@ def _load(tree: Tree, key: ObjectKey, place: Place, selection: Selection, has_ru
         )
     rows = [alone] if alone is not None else objects(model.get("versions") or model.get("latest_versions"))
     by_number = {_number(row): row for row in rows}
+    aliases = _aliases(model, rows)
     value: JSONObject = {
         **without_empty(model, "versions", "latest_versions", "aliases", "tags", "permissions"),
         "name": key.id,
         "tags": {**tags(model.get("tags"))},
-        "aliases": {**_aliases(model, rows)},
+        "aliases": {alias: number for alias, number in aliases.items() if number in by_number},
         "versions": [_version(by_number[number]) for number in sorted(by_number)],
         **_times(model),
         **direct(model.get("permissions")),
     }
     record = RegisteredModelRecord.from_json(value, place.path)
-    losses = (*_failed(tree, key, place), *_without_run(key, record, has_run))
+    astray = {alias: number for alias, number in aliases.items() if number not in by_number}
+    losses = (*_failed(tree, key, place), *_without_run(key, record, has_run), *_astray(key, astray))
     if not selection.wants_files(Kind.REGISTERED_MODEL):
         return Content(record, losses=losses)
     return Content(record, blobs=partial(_blobs, tree, key, place, record, selection), losses=losses)
@@ -119,10 +121,17 @@ def _times(value: JSONObject) -> JSONObject:
     return {name: time for name, time in times.items() if time is not None}
 
 
-def _aliases(model: JSONObject, rows: list[JSONObject]) -> JSONObject:
+def _aliases(model: JSONObject, rows: list[JSONObject]) -> dict[str, int | None]:
     """Return alias -> number: the model's own list, else what the versions say."""
     named = {text(entry.get("alias")): integer(entry.get("version")) for entry in objects(model.get("aliases"))}
     return {**({} if named else {alias: _number(row) for row in rows for alias in texts(row.get("aliases"))}), **named}
+
+
+def _astray(key: ObjectKey, aliases: dict[str, int | None]) -> Iterator[Loss]:
+    """Yield a loss for each alias of a version that was not exported."""
+    for alias, number in aliases.items():
+        reason = f"The archive does not have version {number}, which the alias {alias!r} names."
+        yield key.lost("not_found", reason, path=f"aliases/{alias}")
 
 
 def _failed(tree: Tree, key: ObjectKey, place: Place) -> Iterator[Loss]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_archive.errors import IntegrityError
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.selection import Selection
 from tests.predecessor.by_hand import files, in_experiment, read, write
@@ -74,9 +73,9 @@ def test_the_status_is_in_the_words_of_rest(tmp_path, word, status):
     assert (info.status, info.source_run_id) == (status, None)
 
 
-def test_a_document_of_another_model_is_refused(tmp_path):
-    with pytest.raises(IntegrityError, match="is the document of"):
-        read(archive(tmp_path, model(model_id="m-other")), Kind.LOGGED_MODEL)
+def test_where_a_document_was_edited_the_list_counts(tmp_path):
+    contents, _, _ = read(archive(tmp_path, model(model_id="m-other")), Kind.LOGGED_MODEL)
+    assert contents[ONE].record.info.model_id == ONE
 
 
 def test_one_beside_a_registered_model_is_the_same_and_comes_once(tmp_path):

@@ -59,10 +59,17 @@ def test_a_version_has_the_registrys_form(tmp_path):
 
 def test_versions_that_cannot_be_read_are_lost_alone(tmp_path):
     root = archive(tmp_path, prompt(1), prompt(2, template=None), prompt(3))
-    write(root, {"greet_v4/prompt.json": "{", "greet_v5/prompt.json": prompt(5, "other")})
+    write(root, {"greet_v4/prompt.json": "{", "greet_v5/prompt.json": prompt(5, version="five")})
     content = read(root, Kind.PROMPT)[0]["greet"]
     assert [one.version for one in content.record.versions] == [1, 3]
     assert sorted(loss.path for loss in content.losses) == [f"greet_v{number}/prompt.json" for number in (2, 4, 5)]
+
+
+def test_where_a_document_was_edited_the_name_of_its_folder_counts(tmp_path):
+    root = write(archive(tmp_path, prompt(1)), {"greet_v2/prompt.json": prompt(2, "other")})
+    contents, losses, _ = read(root, Kind.PROMPT)
+    assert {name: [one.version for one in one.record.versions] for name, one in contents.items()} == {"greet": [1, 2]}
+    assert not losses
 
 
 def test_a_prompt_without_any_version_that_can_be_read_is_lost(tmp_path):

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from mlflow_archive.api import repack, verify
 from mlflow_archive.predecessor.source import PredecessorSource
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
@@ -33,7 +34,8 @@ COUNTS = {
         "blobs": 22,
         "losses": 2,
     },
-    "newest/model-version": {"experiment": 1, "run": 1, "registered_model": 1, "blobs": 2},
+    # Two aliases name versions that were not exported.
+    "newest/model-version": {"experiment": 1, "run": 1, "registered_model": 1, "blobs": 2, "losses": 2},
     "newest/logged-models": {"experiment": 1, "logged_model": 3, "blobs": 6},
     "newest/traces": {"experiment": 2, "trace": 6, "blobs": 4, "losses": 2},
     "newest/trace": {"experiment": 1, "trace": 1, "blobs": 1},
@@ -68,3 +70,13 @@ def test_that_inputs_of_runs_were_left_out_is_said_where_it_is_so(archive, says)
     assert any(inputs) is not says
     assert any("before October 2023" in note for note in source.notes()) is says
     source.close()
+
+
+@pytest.mark.parametrize("archive", ["released/all", "newest/all", "newest/model-version", "newest/traces"])
+def test_an_archive_can_be_turned_into_one_of_ours_which_is_valid(archive, tmp_path):
+    source, target = str(ARCHIVES / archive), str(tmp_path / "ours")
+    repacked = repack(source, target)
+    assert verify(target).ok
+    expected = {kind: count for kind, count in COUNTS[archive].items() if kind not in ("blobs", "losses")}
+    assert repacked.objects == sum(expected.values())
+    assert repacked.losses == COUNTS[archive].get("losses", 0)

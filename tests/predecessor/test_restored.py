@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from mlflow_archive.api import restore
 from mlflow_archive.operations.report import Report
@@ -175,3 +176,27 @@ def test_prompts_and_datasets_come_back_with_what_was_exported(restored):
     experiments = {row["id"]: row["key"][0] for row in restored.rows if row["kind"] == "experiment"}
     linked = restored.of("evaluation_dataset")["questions"]["experiment_ids"]
     assert {experiments.get(id, id) for id in linked} == {"churn, and more", "nested"}
+
+
+def test_exports_of_single_objects_are_restored_as_well(fresh_server):
+    stored = {
+        "released/run": {"experiment": 1, "run": 1},
+        "newest/model-version": {"experiment": 1, "run": 1, "registered_model": 1},
+        # Nothing in it tells the name of its experiment, as in the run's: both go into the one that stands for it.
+        "newest/trace": {"trace": 1},
+        "newest/prompt": {"prompt": 1},
+        "newest/evaluation-datasets": {"evaluation_dataset": 2},
+    }
+    for archive, expected in stored.items():
+        report = restore(str(ARCHIVES / archive), fresh_server.uri)
+        counts = {kind: count.stored for kind, count in report.counts.items() if count.stored}
+        assert counts == expected, archive
+        # An export of datasets alone does not have their experiments, and one of a version not those of all aliases.
+        missing = {"experiments/1", "experiments/2", "aliases/newest", "aliases/challenger"}
+        assert {loss.path for loss in report.losses} <= missing, archive
+    client = MlflowClient(fresh_server.uri)
+    (version,) = client.search_model_versions("name = 'churn'")
+    assert (int(version.version), version.current_stage) == (11, "Staging")
+    assert version.run_id in version.source
+    assert client.get_prompt_version("summary", "11").template == "Summarise {{text}} in 11 words."
+    assert {one.name for one in client.search_datasets()} == {"questions", "no records"}

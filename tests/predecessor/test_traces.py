@@ -154,7 +154,12 @@ def test_only_the_named_traces_are_read_and_none_of_their_files_if_not_wanted(tm
     assert rows(content, "spans") == [SPAN]
 
 
-@pytest.mark.parametrize("wrong", [{"trace_id": "tr-2"}, {"request_time": "soon"}, {"request_time": 10**18}])
-def test_a_document_that_is_none_of_this_trace_is_refused(tmp_path, wrong):
+def test_where_a_document_was_edited_the_list_counts(tmp_path):
+    content = only(tmp_path, {"info": info(trace_id="tr-2"), "data": []})
+    assert content.record.to_json()["info"]["trace_id"] == ONE
+
+
+@pytest.mark.parametrize("wrong", [{"tags": {}, "request_time": "soon"}, {"request_time": 10**18}])
+def test_a_document_with_a_time_that_is_none_is_refused(tmp_path, wrong):
     with pytest.raises(IntegrityError):
         read(archive(tmp_path, {"info": info(**wrong), "data": []}), Kind.TRACE)
