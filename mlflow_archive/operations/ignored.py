@@ -17,6 +17,7 @@ _TIME = "the server sets the time when the object is written"
 _PLACE = "the server decides where files are; the files themselves are compared"
 _USER = "the server puts in the user who makes the request"
 _DERIVED = "the server derives it from what is compared"
+_UNASKED = "a Databricks workspace tells them only when it is asked for them, which a comparison does not"
 _QUIET = "a restore switches off what acts by itself"
 
 _VERSIONED: dict[str, str] = {
@@ -31,6 +32,7 @@ _VERSIONED: dict[str, str] = {
     "versions/*/status_message": _DERIVED,
     "versions/*/aliases": _DERIVED,
     "versions/*/name": _DERIVED,
+    "permissions*": _UNASKED,
 }
 _GENERIC: dict[str, str] = {
     "payload/*id": _ID,
@@ -46,6 +48,7 @@ IGNORED: dict[Kind, dict[str, str]] = {
     Kind.EXPERIMENT: {
         "experiment_id": _ID,
         "artifact_location": _PLACE,
+        "permissions*": _UNASKED,
         "creation_time": _TIME,
         "last_update_time": _TIME,
     },

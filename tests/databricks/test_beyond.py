@@ -130,6 +130,29 @@ def test_direct_permissions_are_stored_and_set(workspace: WorkspaceFake, tmp_pat
     ]
 
 
+def test_permissions_can_be_set_later_on_what_a_restore_made(workspace: WorkspaceFake, tmp_path: Path) -> None:
+    made = make_experiment(workspace, f"/Users/{ME}/later")
+    _allow(workspace, "experiments", made.experiment_id, user_name="you@example.com", permission_level="CAN_EDIT")
+    archive, renames = str(tmp_path / "a"), {made.name: "/Shared/later"}
+    ma.backup(URI, archive, experiments=(made.name,), permissions=True)
+    assert ma.diff(archive, URI, experiments=(made.name,)).same
+
+    ma.restore(archive, URI, rename_experiments=renames)
+    id = ask(workspace, "GET", "experiments/get-by-name", experiment_name="/Shared/later")["experiment"]
+    assert _direct(workspace, "experiments", id["experiment_id"]) == {}
+    ma.restore(archive, URI, rename_experiments=renames, permissions=True)
+    assert _direct(workspace, "experiments", id["experiment_id"]) == {"you@example.com": ["CAN_EDIT"]}
+
+
+def test_permissions_of_what_others_made_stay(workspace: WorkspaceFake, tmp_path: Path) -> None:
+    made = make_experiment(workspace, f"/Users/{ME}/mine")
+    others = make_experiment(workspace, f"/Users/{ME}/theirs")
+    _allow(workspace, "experiments", made.experiment_id, user_name="you@example.com", permission_level="CAN_EDIT")
+    ma.backup(URI, str(tmp_path / "a"), experiments=(made.name,), permissions=True)
+    ma.restore(str(tmp_path / "a"), URI, rename_experiments={made.name: others.name}, permissions=True)
+    assert _direct(workspace, "experiments", others.experiment_id) == {}
+
+
 def test_permissions_stay_where_they_are_unless_they_are_asked_for(workspace: WorkspaceFake, tmp_path: Path) -> None:
     made = make_experiment(workspace, f"/Users/{ME}/unasked")
     _allow(workspace, "experiments", made.experiment_id, user_name="you@example.com", permission_level="CAN_EDIT")
