@@ -126,9 +126,9 @@ def make_selection(  # noqa: PLR0913 - the words of `Wishes`
             "name the experiments they are for as well, or leave them out."
         )
     if with_children and not run_ids:
-        raise UsageError("with_children takes the runs below others along; name these by run_ids.")
+        raise UsageError("with_children takes the runs below named ones along: name those by run_ids (--run-id).")
     if runs_within and not run_ids:
-        raise UsageError("runs_within says where named runs stand; name these by run_ids.")
+        raise UsageError("runs_within says where named runs stand: name those by run_ids (--run-id).")
     return Selection(
         experiments=tuple(experiments),
         run_filter=run_filter or None,
