@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from mlflow_archive.api import restore
 from mlflow_archive.operations.report import Report
@@ -178,7 +177,7 @@ def test_prompts_and_datasets_come_back_with_what_was_exported(restored):
     assert {experiments.get(id, id) for id in linked} == {"churn, and more", "nested"}
 
 
-def test_exports_of_single_objects_are_restored_as_well(fresh_server):
+def test_exports_of_single_objects_are_restored_as_well(fresh_server, tmp_path):
     stored = {
         "released/run": {"experiment": 1, "run": 1},
         "newest/model-version": {"experiment": 1, "run": 1, "registered_model": 1},
@@ -194,9 +193,9 @@ def test_exports_of_single_objects_are_restored_as_well(fresh_server):
         # An export of datasets alone does not have their experiments, and one of a version not those of all aliases.
         missing = {"experiments/1", "experiments/2", "aliases/newest", "aliases/challenger"}
         assert {loss.path for loss in report.losses} <= missing, archive
-    client = MlflowClient(fresh_server.uri)
-    (version,) = client.search_model_versions("name = 'churn'")
-    assert (int(version.version), version.current_stage) == (11, "Staging")
-    assert version.run_id in version.source
-    assert client.get_prompt_version("summary", "11").template == "Summarise {{text}} in 11 words."
-    assert {one.name for one in client.search_datasets()} == {"questions", "no records"}
+    rows = {(row["kind"], *row["key"]): row for row in dump(fresh_server.uri, tmp_path / "rows", fresh_server.python)}
+    version = rows["model_version", "churn", "11"]["fields"]
+    assert version["current_stage"] == "Staging"
+    assert version["run_id"] in version["source"]
+    assert rows["prompt_version", "summary", "11"]["fields"]["template"] == "Summarise {{text}} in 11 words."
+    assert {key[1] for key in rows if key[0] == "evaluation_dataset"} == {"questions", "no records"}
