@@ -88,7 +88,8 @@ def _load(tree: Tree, key: ObjectKey, place: Place, selection: Selection, has_ru
         **direct(model.get("permissions")),
     }
     record = RegisteredModelRecord.from_json(value, place.path)
-    astray = {alias: number for alias, number in aliases.items() if number not in by_number}
+    # An export of one version tells the aliases of all of them, and was not to have the others.
+    astray = {} if alone else {alias: number for alias, number in aliases.items() if number not in by_number}
     losses = (*_failed(tree, key, place), *_without_run(key, record, has_run), *_astray(key, astray))
     if not selection.wants_files(Kind.REGISTERED_MODEL):
         return Content(record, losses=losses)

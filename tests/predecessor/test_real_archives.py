@@ -34,8 +34,8 @@ COUNTS = {
         "blobs": 22,
         "losses": 2,
     },
-    # Two aliases name versions that were not exported.
-    "newest/model-version": {"experiment": 1, "run": 1, "registered_model": 1, "blobs": 2, "losses": 2},
+    # Two aliases name versions that were not exported, as an export of one version was not to do.
+    "newest/model-version": {"experiment": 1, "run": 1, "registered_model": 1, "blobs": 2},
     "newest/logged-models": {"experiment": 1, "logged_model": 3, "blobs": 6},
     "newest/traces": {"experiment": 2, "trace": 6, "blobs": 4, "losses": 2},
     "newest/trace": {"experiment": 1, "trace": 1, "blobs": 1},
