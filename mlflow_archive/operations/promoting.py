@@ -61,7 +61,7 @@ def version_plan(model: str, version: int, choices: ServerChoices, *, into_model
             rename_models=Renaming({model: wanted}),
             append_versions=True,
             source_tags=None,
-            version_tags=_lineage(choices.source_tags, found, run, here, there, wanted) if choices.source_tags else {},
+            version_tags=_lineage(choices.source_tags, found, run, here, there) if choices.source_tags else {},
         )
         if choices.into_experiment is not None:
             selection = make_selection(models=[exactly(model)], versions=[version])
@@ -116,21 +116,16 @@ def _run(here: ServerClient, version: JSONObject) -> JSONObject:
 
 
 def _lineage(
-    prefix: str, version: JSONObject, run: JSONObject, here: ServerClient, there: ServerClient, wanted: str
+    prefix: str, version: JSONObject, run: JSONObject, here: ServerClient, there: ServerClient
 ) -> dict[str, str]:
     """Return the tags that tell where a version comes from."""
-    from mlflow_archive.tracking.databricks.unity_catalog import in_unity_catalog
     from mlflow_archive.tracking.paging import mapping, member, text
 
     tags = {f"src_version.{field}": text(version.get(field)) for field in ("name", "version", "run_id")}
     tags |= {"src_client.tracking_uri": here.uri, "dst_client.tracking_uri": there.uri}
     of_run = mapping(member(run, "data").get("tags"))
     tags |= {f"src_run.{name}": of_run[name] for name in _OF_RUN if name in of_run}
-    named = {prefix + name: value for name, value in tags.items() if value}
-    if there.uri.startswith("databricks") and in_unity_catalog(wanted):
-        # Unity Catalog takes no dot in the name of a tag.
-        return {name.replace(".", "_"): value for name, value in named.items()}
-    return named
+    return {prefix + name: value for name, value in tags.items() if value}
 
 
 def _require_model(there: ServerClient, name: str) -> None:
