@@ -39,6 +39,8 @@ def integer(value: JSONValue) -> int | None:
     Raises:
         IntegrityError: It is something else.
     """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if value is None or value == "":
         return None
     if isinstance(value, float) and value.is_integer():
