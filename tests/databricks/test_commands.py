@@ -57,3 +57,29 @@ def test_a_form_that_there_is_not(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, asked)
     assert done.exit_code == 2
     assert "'PDF' is no form of a notebook" in done.stderr
+
+
+def test_the_commands_of_mlflow_export_import(workspace: WorkspaceFake, tmp_path: Path) -> None:
+    book = f"/Users/{ME}/known book"
+    workspace.notebooks[book] = Notebook({"4": b"# Databricks notebook source\n"})
+    tags = {"mlflow.databricks.notebookPath": book, "mlflow.databricks.notebookRevisionID": "4"}
+    made = make_experiment(workspace, f"/Users/{ME}/known", **tags)
+    entry = {"group_name": "data", "permission_level": "CAN_READ"}
+    acl = f"/api/2.0/permissions/experiments/{made.experiment_id}"
+    ask(workspace, "PATCH", acl, access_control_list=[entry])
+    folder, server = str(tmp_path / "a"), ["--tracking-uri", URI]
+
+    wishes = ["--notebook-formats", "SOURCE,DBC", "--export-permissions", "True"]
+    asked = ["export-experiment", "--experiment", made.name, "--output-dir", folder, *wishes, *server]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 0, done.output
+    how = ["--dst-notebook-dir", "/Shared/known books", "--import-permissions", "True"]
+    asked = ["import-experiment", "--experiment-name", "/Shared/known/too", "--input-dir", folder, *how, *server]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 3, done.output
+    assert "mlflow.user" in done.output
+
+    assert "/Shared/known books/known book-4" in workspace.notebooks
+    found = ask(workspace, "GET", "experiments/get-by-name", experiment_name="/Shared/known/too")["experiment"]
+    entries = ask(workspace, "GET", f"/api/2.0/permissions/experiments/{found['experiment_id']}")
+    assert "data" in {entry.get("group_name") for entry in entries["access_control_list"]}
