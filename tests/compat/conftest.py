@@ -63,7 +63,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     root, wheels = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("wheels")
     for project in (ROOT, ROOT / "compat"):
         run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(wheels)], cwd=project)
-    venv.create(root, with_pip=True)
+    venv.create(root, with_pip=True, symlinks=True)
     own = sysconfig.get_path("purelib", vars={"base": str(root), "platbase": str(root)})
     beside = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     Path(own, "beside.pth").write_text("\n".join(beside) + "\n", encoding="utf-8")
