@@ -6,8 +6,9 @@ the folders where its bulk exports put them, are the only signs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 from mlflow_archive.errors import MlflowArchiveError
 from mlflow_archive.predecessor.places import below
@@ -36,12 +37,16 @@ DATASETS = "evaluation_datasets_summary.json"
 #: of exports may have such an export in a folder ``models``.
 _EXPERIMENT_FOLDERS = ("", "experiments", "models/experiments")
 _MODEL_FOLDERS = ("", "models", "models/models")
-#: Of a document that stands in a folder below a list's: the folder, the list, and what the document is about.
-_HOME = {EXPERIMENT: "experiments/", MODEL: "models/"}
+#: Of a document that stands in a folder below a list's: where lists stand, the list, and what the document is about.
+_HOMES = {EXPERIMENT: _EXPERIMENT_FOLDERS, MODEL: _MODEL_FOLDERS}
 _LIST = {EXPERIMENT: EXPERIMENTS, MODEL: MODELS}
 _ABOUT = {EXPERIMENT: "experiment", MODEL: "registered_model"}
-#: So many names are looked at.
+#: Where a bulk export puts them, besides the root.
+_BULK = ("experiments", "models")
+#: So many names are looked at in a place that may be anything.
 _MOST_NAMES = 10_000
+#: So many documents are looked into, before a folder is taken for one that an export did not write.
+_MOST_LOOKS = 5
 #: Where one run stands: an export of a run, an export of a model version.
 _RUN_FOLDERS = ("", "run")
 
@@ -124,10 +129,18 @@ def looks_like(store: Store) -> bool:
 def survey(tree: Tree) -> Survey:
     """Look for lists and documents where exports put them.
 
-    Lists are what a bulk export writes last. Where there is none at all, the folders of one that was interrupted count.
+    Lists are what a bulk export writes last. Where one is not there, the folders of an interrupted export count.
     """
     found = _listed(tree)
-    return found if found.layout else _interrupted(tree)
+    if found.experiment_lists and found.model_lists:
+        return found
+    names = chain.from_iterable(tree.store.list(folder) for folder in _BULK)
+    if not found.layout:
+        names = chain(names, islice(tree.store.list(), _MOST_NAMES))
+    experiments, models = _interrupted(tree, (name.key for name in names))
+    return replace(
+        found, experiment_lists=found.experiment_lists or experiments, model_lists=found.model_lists or models
+    )
 
 
 def _listed(tree: Tree) -> Survey:
@@ -159,18 +172,20 @@ def _listed(tree: Tree) -> Survey:
     )
 
 
-def _interrupted(tree: Tree) -> Survey:
-    """Look at the names of some files for documents where a bulk export puts them, and into one of each kind."""
-    homes: dict[str, dict[str, str]] = {EXPERIMENT: {}, MODEL: {}}
-    for found in islice(tree.store.list(), _MOST_NAMES):
-        folder, _, name = found.key.rpartition("/")
-        if name in homes and folder.removeprefix(_HOME[name]).count("/") == 0:
-            homes[name].setdefault(folder.rpartition("/")[0], found.key)
-    lists = {
-        name: tuple(Finding(home, _LIST[name]) for home, path in sorted(found.items()) if _is(tree, path, _ABOUT[name]))
-        for name, found in homes.items()
-    }
-    return Survey(experiment_lists=lists[EXPERIMENT], model_lists=lists[MODEL])
+def _interrupted(tree: Tree, paths: Iterable[str]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return the lists of experiments and of models that should stand above documents of them."""
+    looks: dict[tuple[str, str], int] = {}
+    found: dict[str, set[str]] = {EXPERIMENT: set(), MODEL: set()}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        home = folder.rpartition("/")[0]
+        if not folder or name not in found or home in found[name] or home not in _HOMES[name]:
+            continue
+        looks[name, home] = looks.get((name, home), 0) + 1
+        if looks[name, home] <= _MOST_LOOKS and _is(tree, path, _ABOUT[name]):
+            found[name].add(home)
+    experiments, models = (tuple(Finding(home, _LIST[name]) for home in sorted(found[name])) for name in found)
+    return experiments, models
 
 
 def _is(tree: Tree, path: str, about: str) -> bool:
@@ -183,6 +198,9 @@ def _is(tree: Tree, path: str, about: str) -> bool:
 def _folders(tree: Tree, folder: str, summary: str, document: str) -> tuple[str, ...]:
     """Return the folders that hold prompts or datasets: of a bulk export, of its part alone, of one object."""
     found = [candidate for candidate in (folder, "") if tree.has(below(candidate, summary))]
+    if folder not in found and next(tree.folders_with(folder, document), None) is not None:
+        # An export was interrupted: the summary is what it writes last.
+        found.insert(0, folder)
     if not found and tree.has(document):
         found = [""]
     return tuple(found)

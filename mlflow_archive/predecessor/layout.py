@@ -102,6 +102,10 @@ class Layout:
             if seen.get(id, _NEVER) is not None:
                 seen[id] = None
                 yield stray
+        # The run of an exported version stands beside its experiment, and in no list.
+        for place in experiment.places if self.survey.version is None else ():
+            there = {stands.id for stands in self._standing(kind, experiment.id, place.folder)}
+            self._tell_unlisted(str(kind).replace("_", " "), place.path, there - seen.keys())
         yield from (loss for loss in seen.values() if loss is not None)
 
     def at_root(self, kind: Kind) -> Iterator[Place | Loss]:
@@ -165,7 +169,10 @@ class Layout:
         """Yield the places of experiments, with the names that lists give them."""
         seen: set[str] = set()
         for listing in self.survey.experiment_lists:
-            for id, name in self._named(listing, losses).items():
+            named = self._named(listing, losses)
+            there = set(self._tree.folders_with(listing.folder, detecting.EXPERIMENT))
+            self._tell_unlisted("experiment", listing.path, there - named.keys())
+            for id, name in named.items():
                 folder = below(listing.folder, id)
                 if folder not in seen:
                     seen.add(folder)
@@ -216,13 +223,24 @@ class Layout:
 
     def _unlisted(self, kind: Kind, experiment: Experiment, seen: dict[str, Loss | None]) -> Iterator[Place]:
         """Yield what stands in the folder of an experiment whose document cannot be read."""
+        for place in self._standing(kind, experiment.id, experiment.folder or ""):
+            if place.id not in seen:
+                seen[place.id] = None
+                yield place
+
+    def _standing(self, kind: Kind, experiment_id: str, folder: str) -> Iterator[Place]:
+        """Yield what stands in the folder of an experiment, whatever its document lists."""
         home, name = _HOMES[kind]
-        folder = experiment.folder or ""
         for above in (below(folder, home), folder):
             for id in self._tree.folders_with(above, name):
-                if id not in seen:
-                    seen[id] = None
-                    yield Place(id, below(above, id), name, experiment.id)
+                yield Place(id, below(above, id), name, experiment_id)
+
+    def _tell_unlisted(self, what: str, path: str, ids: set[str]) -> None:
+        """Note what stands there and is not read: of two exports into one folder the later one's list counts."""
+        if ids:
+            some = ", ".join(sorted(ids)[:3]) + (", ..." if len(ids) > 3 else "")
+            number, them = (f"one {what}", "it") if len(ids) == 1 else (f"{len(ids)} {what}s", "them")
+            self._tree.note(f"The archive holds {number}, left out because {path} does not list {them}: {some}.")
 
     def _models(self) -> Iterator[Place | Loss]:
         seen: set[str] = set()
@@ -237,11 +255,15 @@ class Layout:
                     yield Place(name, below(listing.folder, name), detecting.MODEL)
                 continue
             payload = document.payload
-            for name in texts(payload.get("models")) or texts(payload.get("ok_models")):
+            named = texts(payload.get("models")) or texts(payload.get("ok_models"))
+            failed = texts(document.info.get("failed_models") or payload.get("failed_models"))
+            there = set(self._tree.folders_with(listing.folder, detecting.MODEL))
+            self._tell_unlisted("registered model", listing.path, there.difference(named, failed))
+            for name in named:
                 if name not in seen:
                     seen.add(name)
                     yield Place(name, below(listing.folder, name), detecting.MODEL)
-            for name in texts(document.info.get("failed_models") or payload.get("failed_models")):
+            for name in failed:
                 if name not in seen:
                     seen.add(name)
                     yield ObjectKey(Kind.REGISTERED_MODEL, name).lost("not_exported", _NOT_EXPORTED)

@@ -25,7 +25,7 @@ def prompts(tree: Tree, folder: str) -> Iterator[Place | Loss]:
     """Yield the versions of prompts in a folder, and a loss if some were not exported."""
     yield from _places(tree, folder, detecting.PROMPT, set())
     try:
-        failed = integer(_summary(tree, folder, detecting.PROMPTS).get("failed_exports")) or 0
+        failed = integer(_summary(tree, folder, detecting.PROMPTS, detecting.PROMPT).get("failed_exports")) or 0
     except MlflowArchiveError as error:
         yield ObjectKey(Kind.PROMPT, "").lost(error.code, str(error), retryable=error.retryable)
         return
@@ -39,7 +39,7 @@ def evaluation_datasets(tree: Tree, folder: str) -> Iterator[Place | Loss]:
     """Yield the evaluation datasets in a folder, and a loss for each that was to be exported and is not there."""
     seen: set[str] = set()
     try:
-        listed = objects(_summary(tree, folder, detecting.DATASETS).get("datasets"))
+        listed = objects(_summary(tree, folder, detecting.DATASETS, detecting.DATASET).get("datasets"))
     except MlflowArchiveError as error:
         yield ObjectKey(Kind.EVALUATION_DATASET, "").lost(error.code, str(error), retryable=error.retryable)
         listed = []
@@ -66,6 +66,13 @@ def _places(tree: Tree, folder: str, document: str, seen: set[str]) -> Iterator[
             yield Place(found, below(folder, found), document)
 
 
-def _summary(tree: Tree, folder: str, name: str) -> JSONObject:
+def _summary(tree: Tree, folder: str, name: str, document: str) -> JSONObject:
+    """Return what an export of several says last of itself; empty for an export of one, which has no summary.
+
+    Raises:
+        NotFoundError: It is not there: the export was interrupted.
+        MlflowArchiveError: It cannot be read.
+    """
     path = below(folder, name)
-    return tree.document(path).payload if tree.has(path) else {}
+    alone = not tree.has(path) and tree.has(below(folder, document))
+    return {} if alone else tree.document(path).payload

@@ -121,6 +121,7 @@ def test_one_model_version(tmp_path: Path):
     experiment = trees.items(source, Kind.EXPERIMENT)[0].load().record
     assert isinstance(experiment, ExperimentRecord)
     assert experiment.tags == {"k": "v"}
+    assert "left out" not in " ".join(source.notes())
 
 
 def test_logged_models_and_traces_alone(tmp_path: Path):
@@ -205,6 +206,50 @@ def test_without_lists_the_folders_tell(generation: str, tmp_path: Path):
     ):
         assert [(loss.code, loss.path) for loss in trees.losses(source, kind)] == [("not_found", path)]
     assert ids(root / "experiments")["experiment"] == ["7"]
+
+
+@pytest.mark.parametrize("generation", ["G2", "G4", "G5"])
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [(Kind.EXPERIMENT, "experiments/experiments.json"), (Kind.REGISTERED_MODEL, "models/models.json")],
+)
+def test_where_one_list_is_missing_its_folders_tell(generation: str, kind: Kind, path: str, tmp_path: Path):
+    root = trees.exported_all(tmp_path, generation)
+    before = ids(root)
+    (root / path).unlink()
+    assert ids(root) == before
+    assert [(loss.code, loss.path) for loss in trees.losses(trees.opened(root), kind)] == [("not_found", path)]
+
+
+def test_without_summaries_the_folders_tell(tmp_path: Path):
+    root = trees.exported_all(tmp_path, "G5")
+    before = ids(root)
+    for name in ("prompts/prompts_summary.json", "evaluation_datasets/evaluation_datasets_summary.json"):
+        (root / name).unlink()
+    assert ids(root) == before
+    for kind in (Kind.PROMPT, Kind.EVALUATION_DATASET):
+        assert [loss.code for loss in trees.losses(trees.opened(root), kind)] == ["not_found"]
+
+
+@pytest.mark.parametrize("generation", ["G2", "G4", "G5"])
+def test_what_no_list_names_is_told(generation: str, tmp_path: Path):
+    """Of two exports into one folder the later one's lists count, as they do for mlflow-export-import."""
+    root = trees.exported_all(tmp_path, generation)
+    before = ids(root)
+    runs = root / "experiments/7" / ("runs" if generation == "G5" else "")
+    shutil.copytree(runs / FIRST, runs / ("9" * 32))
+    shutil.copytree(root / "experiments/7", root / "experiments/8")
+    shutil.copytree(root / "models/Wine", root / "models/Beer")
+    assert ids(root) == before
+    source = trees.opened(root)
+    for kind in source.kinds():
+        trees.items(source, kind)
+    told = [note for note in source.notes() if "does not list" in note]
+    assert sorted(told) == [
+        "The archive holds one experiment, left out because experiments/experiments.json does not list it: 8.",
+        "The archive holds one registered model, left out because models/models.json does not list it: Beer.",
+        "The archive holds one run, left out because experiments/7/experiment.json does not list it: " + "9" * 32 + ".",
+    ]
 
 
 def test_an_object_alone_that_cannot_be_read_is_a_loss(tmp_path: Path):
