@@ -11,8 +11,7 @@
 # MAGIC * **rename_models**: `old=new` with commas between; Unity Catalog calls models `catalog.schema.model`
 # MAGIC * **notebook_folder**: notebooks that were stored in the form SOURCE are imported into this folder; empty for none
 # MAGIC * **permissions**: set the permissions that the archive knows of
-# MAGIC * **fail_on_losses**: let the job fail if something could not be brought; a workspace takes no tag `mlflow.user`, so
-# MAGIC   that there is nearly always something
+# MAGIC * **fail_on_losses**: let the job fail if something could not be brought
 
 # COMMAND ----------
 
@@ -32,7 +31,7 @@ dbutils.widgets.text("experiment_prefix", "", "5. Prefix of experiments")
 dbutils.widgets.text("rename_models", "", "6. Models: old=new")
 dbutils.widgets.text("notebook_folder", "", "7. Folder of notebooks")
 dbutils.widgets.dropdown("permissions", "no", ["yes", "no"], "8. Permissions")
-dbutils.widgets.dropdown("fail_on_losses", "no", ["yes", "no"], "9. Fail on losses")
+dbutils.widgets.dropdown("fail_on_losses", "yes", ["yes", "no"], "9. Fail on losses")
 
 # COMMAND ----------
 

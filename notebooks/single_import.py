@@ -26,7 +26,7 @@ dbutils.widgets.text("experiment", "", "3. Experiment")
 dbutils.widgets.text("model", "", "4. Registered model")
 dbutils.widgets.text("notebook_folder", "", "5. Folder of notebooks")
 dbutils.widgets.dropdown("permissions", "no", ["yes", "no"], "6. Permissions")
-dbutils.widgets.dropdown("fail_on_losses", "no", ["yes", "no"], "7. Fail on losses")
+dbutils.widgets.dropdown("fail_on_losses", "yes", ["yes", "no"], "7. Fail on losses")
 
 # COMMAND ----------
 

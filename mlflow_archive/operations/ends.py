@@ -167,6 +167,7 @@ def server_sink(
             notebook_folder=choices.notebook_folder,
             permissions=choices.permissions,
             dry_run=choices.dry_run,
+            observer=observer,
         )
 
 

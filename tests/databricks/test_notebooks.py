@@ -101,7 +101,7 @@ def test_bulk(workspace: WorkspaceFake, tmp_path: Path) -> None:
         notebook_folder="/Shared/bulk books",
     )
 
-    assert imported["status"] == "partial"  # mlflow.user
+    assert imported["status"] == "complete"
     assert len(runs_of(workspace, f"/Shared/bulk/Users/{ME}/bulk")) == 1
     assert files_of_version(workspace, "other.prod.bulk", "1") == {"MLmodel": b"m\n"}
     assert "/Shared/bulk books/bulk book-5" in workspace.notebooks

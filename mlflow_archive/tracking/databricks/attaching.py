@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlflow_archive.errors import UsageError
+from mlflow_archive.events import Observer
 from mlflow_archive.stream import Sink, Source
 from mlflow_archive.tracking.artifact_contract import ArtifactAccess
 from mlflow_archive.tracking.client import ServerClient
@@ -44,7 +45,15 @@ def source_at(client: ServerClient, source: Source, *, notebook_formats: tuple[s
     return source
 
 
-def sink_at(client: ServerClient, sink: Sink, *, notebook_folder: str | None, permissions: bool, dry_run: bool) -> Sink:
+def sink_at(
+    client: ServerClient,
+    sink: Sink,
+    *,
+    notebook_folder: str | None,
+    permissions: bool,
+    dry_run: bool,
+    observer: Observer,
+) -> Sink:
     """Return the sink with what only a workspace has; closed apart from ``sink``.
 
     Args:
@@ -53,6 +62,7 @@ def sink_at(client: ServerClient, sink: Sink, *, notebook_folder: str | None, pe
         notebook_folder: Folder of the workspace that notebooks are imported into.
         permissions: Set the permissions that come along.
         dry_run: Write nothing.
+        observer: Told of what a workspace refuses.
 
     Raises:
         UsageError: Something is wished that only a workspace has, and the server is none.
@@ -62,7 +72,14 @@ def sink_at(client: ServerClient, sink: Sink, *, notebook_folder: str | None, pe
     if isinstance(client, DatabricksClient):
         from mlflow_archive.tracking.databricks.sink import WorkspaceSink
 
-        return WorkspaceSink(client, sink, notebook_folder=notebook_folder, permissions=permissions, dry_run=dry_run)
+        return WorkspaceSink(
+            client,
+            sink,
+            notebook_folder=notebook_folder,
+            permissions=permissions,
+            dry_run=dry_run,
+            observer=observer,
+        )
     if notebook_folder is not None:
         raise _no_workspace(client, "folders of notebooks")
     if permissions:

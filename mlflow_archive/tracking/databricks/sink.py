@@ -5,10 +5,13 @@ Tags that nobody may set are left out and told of; permissions are set, and note
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Lock
 from typing import cast
 
+from mlflow_archive.events import Note, Observer
 from mlflow_archive.spec import provenance
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
@@ -46,6 +49,7 @@ class WorkspaceSink:
         notebook_folder: str | None,
         permissions: bool,
         dry_run: bool,
+        observer: Observer,
     ) -> None:
         """Ask nothing yet; the arguments are those of `attaching.sink_at`."""
         self._client = client
@@ -53,6 +57,9 @@ class WorkspaceSink:
         self._notebooks = ImportedNotebooks(client, notebook_folder) if notebook_folder is not None else None
         self._permissions = Permissions(client) if permissions else None
         self._dry_run = dry_run
+        self._observer = observer
+        self._refused: Counter[str] = Counter()
+        self._counting = Lock()
 
     def write(self, item: Item) -> Outcome:
         """Write one object, without what the workspace refuses."""
@@ -65,9 +72,10 @@ class WorkspaceSink:
         outcome = self._inner.write(replace(item, load=trip.load))
         if outcome.status is Status.LOST:
             return outcome
-        more = [*dict.fromkeys(trip.refused)] if outcome.status is Status.STORED else []
-        if not self._dry_run:
-            more += self._complete(trip, outcome)
+        if outcome.status is Status.STORED:
+            with self._counting:
+                self._refused.update(trip.refused)
+        more = () if self._dry_run else (*self._complete(trip, outcome),)
         return replace(outcome, losses=(*outcome.losses, *more)) if more else outcome
 
     def _complete(self, trip: _Trip, outcome: Outcome) -> Iterator[Loss]:
@@ -97,7 +105,15 @@ class WorkspaceSink:
         self._inner.close_scope(scope)
 
     def finish(self, account: Account) -> tuple[Loss, ...]:
-        """Finish what is around."""
+        """Finish what is around, and tell how many values of tags stay in the archive."""
+        for name, count in sorted(self._refused.items()):
+            objects = "one object" if count == 1 else f"{count:,} objects"
+            self._observer.notify(
+                Note(
+                    f"A Databricks workspace sets the tag {name} itself and takes none from others: {objects} came "
+                    "without the source's."
+                )
+            )
         return self._inner.finish(account)
 
     def close(self) -> None:
@@ -111,15 +127,14 @@ class _Trip:
     def __init__(self, item: Item) -> None:
         self.item = item
         self.content: Content | None = None
-        self.refused: list[Loss] = []
+        self.refused: frozenset[str] = frozenset()
 
     def load(self) -> Content:
         """Load the object; see `Item.load`."""
         content, key = self.item.load(), self.item.key
         if key.kind in (Kind.EXPERIMENT, Kind.RUN):
             record = cast("ExperimentRecord | RunRecord", content.record)
-            names = sorted(REFUSED_TAGS & record.tags.keys())
-            self.refused += [key.lost("refused_tag", _reason(name), path=f"tags/{name}") for name in names]
+            self.refused = REFUSED_TAGS & record.tags.keys()
             kept = {name: value for name, value in record.tags.items() if name not in REFUSED_TAGS}
             content = replace(content, record=record.model_copy(update={"tags": kept}))
         self.content = content
@@ -133,7 +148,3 @@ def _renamed_tags(key: ObjectKey, record: RegisteredModelRecord) -> Iterator[Los
             if unity_key(name) != name:
                 reason = f"Unity Catalog takes no tag called {name}; it is there as {unity_key(name)}."
                 yield key.lost("renamed_tag", reason, path=f"{place}tags/{name}")
-
-
-def _reason(name: str) -> str:
-    return f"A Databricks workspace sets the tag {name} itself and takes none from others."
