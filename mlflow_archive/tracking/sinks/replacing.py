@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from functools import partial
 from urllib.parse import quote
 
+from mlflow_archive.errors import IntegrityError
 from mlflow_archive.spec.canonical import JSONObject
-from mlflow_archive.stream import Blob, Content, ObjectKey, Outcome, Status
+from mlflow_archive.spec.loss import Loss
+from mlflow_archive.stream import Content, ObjectKey, Outcome, Status
 from mlflow_archive.tracking.sinks.context import API3, SinkContext, attempt, text
 
 _ACTIVE = ("Staging", "Production")
@@ -58,13 +60,23 @@ def read_through(content: Content) -> None:
     """Read all that belongs to an object once, to be sure that it can be read.
 
     Raises:
-        MlflowArchiveError: It cannot; then nothing may be deleted for it.
+        MlflowArchiveError: It cannot, or not all of it; then nothing may be deleted for it.
     """
+    for loss in content.losses:
+        _refuse(loss)
     for part in content.parts:
         for _ in part.open():
             pass
     for blob in content.blobs():
-        if isinstance(blob, Blob):
-            with blob.open() as chunks:
-                for _ in chunks:
-                    pass
+        if isinstance(blob, Loss):
+            _refuse(blob)
+            continue
+        with blob.open() as chunks:
+            for _ in chunks:
+                pass
+
+
+def _refuse(loss: Loss) -> None:
+    """Raise for what is there and cannot be read. What the source never had does not become more by waiting."""
+    if loss.code == IntegrityError.code or loss.retryable:
+        raise IntegrityError(f"Nothing was deleted at the target, because a part cannot be read: {loss.reason}")

@@ -121,6 +121,22 @@ def test_nothing_is_deleted_for_what_cannot_be_read(target: Target, new: New) ->
     assert _sources(target, name) == _sources(target, gone) == {1: "s3://b/1"}
 
 
+def test_nothing_is_deleted_for_what_can_be_read_in_part(target: Target, new: New) -> None:
+    """A prompt of an old archive has a document for each version; the one that is damaged may be at the target."""
+    name, other = new("reg-"), new("reg-")
+    target.restore([_model(name, 1, 2), _model(other, 1, 2)])
+    half, old = _model(name, 1), _model(other, 1)
+    damaged = half.key.lost("integrity", "The document of version 2 is not JSON.")
+    known = old.key.lost("not_exported", "The export could not read version 2.")
+    items = [
+        Item(half.key, lambda: Content(half.load().record, (), lambda: iter(()), (damaged,))),
+        Item(old.key, lambda: Content(old.load().record, (), lambda: iter(()), (known,))),
+    ]
+    result = target.restore(items, replace=MODELS)
+    assert [result.outcomes[one].status for one in (name, other)] == [Status.LOST, Status.STORED]
+    assert (_sources(target, name).keys(), _sources(target, other).keys()) == ({1, 2}, {1})
+
+
 def test_two_of_one_name_do_not_delete_each_other(target: Target, new: New) -> None:
     a, b, name = new("a-"), new("b-"), new("reg-")
     target.restore([_model(name, 7)])
