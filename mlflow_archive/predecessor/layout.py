@@ -157,7 +157,7 @@ class Layout:
         """Take an experiment by its folder, if anything is there: its document is what an export writes last."""
         if place.id in found:
             return
-        there = next(self._tree.store.list(place.folder), None) is not None if place.folder else False
+        there = self._tree.has_folder(place.folder)
         if there:
             found[place.id] = Experiment(place.id, name or _stand_in(place.id), folder=place.folder)
         key = ObjectKey(Kind.EXPERIMENT, place.id)

@@ -43,6 +43,13 @@ class Tree:
         except IntegrityError:
             return False
 
+    def has_folder(self, path: str) -> bool:
+        """Tell whether there is a folder with anything in it below the root; a path that leaves the root is none."""
+        try:
+            return next(self.store.list(check_raw_key(path)), None) is not None if path else False
+        except IntegrityError:
+            return False
+
     def folders_with(self, folder: str, document: str) -> Iterator[str]:
         """Yield the names of the folders directly below a folder that have such a document, sorted."""
         prefix = f"{folder}/" if folder else ""

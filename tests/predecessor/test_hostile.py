@@ -35,6 +35,18 @@ def test_ids_that_leave_the_root_are_losses(id: str, tmp_path: Path):
     assert "(E0" in refused(root, Kind.REGISTERED_MODEL) or "no " in refused(root, Kind.REGISTERED_MODEL)
 
 
+@pytest.mark.parametrize("id", ["../secret", "/etc", "..", "a/../../b", "x\0y", "."])
+def test_experiments_that_leave_the_root_are_losses(id: str, tmp_path: Path):
+    trees.write(tmp_path, {"secret/experiment.json": trees.experiment("G4"), "secret/a/run.json": "{}"})
+    root = trees.exported_all(tmp_path / "archive", "G4")
+    listed = {"experiments": [{"id": id, "name": "evil"}, {"id": "7", "name": "wine"}]}
+    trees.write(root, {"experiments/experiments.json": trees.document("G4", listed)})
+    source = trees.opened(root)
+    assert [item.key.id for item in trees.items(source, Kind.EXPERIMENT)] == ["7"]
+    assert [loss.id for loss in trees.losses(source, Kind.EXPERIMENT)] == [id]
+    assert len(trees.items(source, Kind.RUN)) == 2
+
+
 def test_links_are_not_followed(tmp_path: Path):
     secret = trees.write(tmp_path / "secret", {"key": "secret"})
     root = trees.write(tmp_path / "archive", {"run.json": trees.run("G4", FIRST), "artifacts/a": "a"})
