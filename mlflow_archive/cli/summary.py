@@ -139,7 +139,9 @@ def name(loss: Loss) -> str:
 def _cause(loss: Loss) -> str:
     """Return the reason without what is special to the one object, so that equal reasons come together."""
     reason = one_line(loss.reason)
-    for special in (loss.path, loss.id):
+    # A path of one plain word is a part that many objects have, such as spans, and may be a word of the sentence.
+    path = loss.path if loss.path and not loss.path.replace("_", "").isalpha() else None
+    for special in (path, loss.id):
         if special and len(special) > 3:
             reason = reason.replace(special, "...")
     return wording.shortened(reason, 160)

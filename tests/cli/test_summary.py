@@ -63,6 +63,18 @@ Next: mlflow-archive verify s3://bucket/one"""
     )
 
 
+def test_only_what_is_special_to_an_object_is_left_out_of_a_reason() -> None:
+    losses = [
+        Loss(kind="trace", id=id, path="spans", code="not_exported", reason=f"The trace {id} has names of 3 spans.")
+        for id in ("tr-1", "tr-2")
+    ]
+    report = Report(
+        verb="restore", source="a", target="b", status="partial", counts={}, losses=tuple(losses), skipped={}, notes=()
+    )
+    text = summary(report, losses_in="printed by --json")
+    assert "  2 x not_exported: The trace ... has names of 3 spans.\n      trace tr-1: spans\n" in text
+
+
 def test_a_dry_run_says_so() -> None:
     report = Report(
         verb="restore",
