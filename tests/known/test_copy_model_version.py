@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 import mlflow_archive as ma
 from mlflow_archive.cli.main import cli
 from tests.conftest import StartServer
+from tests.known.logged import files_of, logged_model
 from tests.known.table import shows
 from tests.known.world import KnownWorld, fill
 from tests.servers import MlflowServer
@@ -74,8 +75,8 @@ def test_deep_the_run_and_the_logged_model_come_along(
     assert plain.source.startswith(there.get_run(plain.run_id).info.artifact_uri)
     model_id = second["ids"]["logged_model"][world.logged["flower"]]
     assert logged.source == f"models:/{model_id}"
-    assert there.get_logged_model(model_id).source_run_id == logged.run_id
-    assert [file.path for file in there.list_logged_model_artifacts(model_id)] == ["MLmodel"]
+    assert logged_model(target.uri, model_id)["info"]["source_run_id"] == logged.run_id
+    assert files_of(target.uri, model_id) == ["MLmodel"]
     experiment = there.get_experiment_by_name("deep")
     assert {run.info.run_name for run in there.search_runs([experiment.experiment_id])} == {"late", "first"}
 

@@ -18,6 +18,7 @@ from mlflow_archive.cli.main import cli
 from mlflow_archive.operations.copying import Ends
 from mlflow_archive.operations.ends import ArtifactPlaces
 from tests.conftest import StartServer
+from tests.known.logged import logged_model
 from tests.known.table import shows
 from tests.known.world import KnownWorld
 from tests.servers import MlflowServer
@@ -91,7 +92,7 @@ def test_a_run_goes_into_the_experiment_with_its_files_and_its_logged_model(
     files = [file.path for file in here.list_artifacts(original.info.run_id)]
     assert [file.path for file in there.list_artifacts(copied.info.run_id)] == files
     (model,) = ids["logged_model"].values()
-    assert there.get_logged_model(model).source_run_id == copied.info.run_id
+    assert logged_model(target.uri, model)["info"]["source_run_id"] == copied.info.run_id
 
 
 @shows("copy-run", "--with-children")

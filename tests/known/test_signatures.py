@@ -13,13 +13,13 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, infer_signature
 from mlflow.models.signature import ModelSignature
 
 import mlflow_archive as ma
 from mlflow_archive.cli.main import cli
 from tests.conftest import StartServer
+from tests.known.logged import log_model, put_mlmodel, version_of_logged_model
 from tests.known.table import shows
 from tests.servers import MlflowServer
 
@@ -57,9 +57,7 @@ class World:
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["proxied", "on the server's disk"])
-def world(
-    request: pytest.FixtureRequest, start_module_server: StartServer, tmp_path_factory: pytest.TempPathFactory
-) -> World:
+def world(request: pytest.FixtureRequest, start_module_server: StartServer) -> World:
     """A run with a signed and an unsigned model, a logged model, and a registered model with versions of each."""
     server = start_module_server(serve_artifacts=request.param)
     client = MlflowClient(server.uri)
@@ -67,23 +65,18 @@ def world(
     made = client.create_run(experiment).info
     client.log_text(made.run_id, SIGNED, "signed/MLmodel")
     client.log_text(made.run_id, UNSIGNED, "unsigned/MLmodel")
-    folder = tmp_path_factory.mktemp("logged")
-    (folder / "MLmodel").write_text(SIGNED)
-    logged = client.create_logged_model(experiment, name="classifier", source_run_id=made.run_id)
-    client.log_model_artifacts(logged.model_id, str(folder))
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(made.run_id, [LoggedModelOutput(logged.model_id, 0)])
+    model_id = log_model(server, experiment, "classifier", made.run_id, SIGNED)
     client.create_registered_model("iris")
     root = made.artifact_uri
     client.create_model_version("iris", f"{root}/signed", run_id=made.run_id)
     client.create_model_version("iris", f"{root}/unsigned", run_id=made.run_id)
-    client.create_model_version("iris", f"models:/{logged.model_id}", model_id=logged.model_id)
+    version_of_logged_model(client, "iris", model_id)
     client.create_model_version("iris", f"{root}/gone", run_id=made.run_id)
     client.create_registered_model("other, with a comma")
     client.create_model_version("other, with a comma", f"{root}/unsigned", run_id=made.run_id)
     client.set_registered_model_alias("iris", "champion", "1")
     client.transition_model_version_stage("iris", "3", "Production")
-    return World(server, client, made.run_id, logged.model_id)
+    return World(server, client, made.run_id, model_id)
 
 
 def uris(world: World) -> dict[str, str]:
@@ -218,8 +211,7 @@ def test_a_logged_model_can_be_signed_and_a_version_cannot(world: World, tmp_pat
             f"models:/{world.model_id}", str(inputs), str(outputs), overwrite=True, tracking_uri=world.server.uri
         )
         assert ma.get_model_signature("models:/iris/3", world.server.uri) == signature
-        (tmp_path / "MLmodel").write_text(SIGNED)
-        world.client.log_model_artifacts(world.model_id, str(tmp_path))
+        put_mlmodel(world.server, world.model_id, SIGNED)
 
 
 def test_bad_samples_are_said_before_anything_is_touched(world: World, tmp_path: Path) -> None:
