@@ -14,9 +14,9 @@ from mlflow_archive.storage.opening import open_store
 from tests.archive.fakes import sample_source
 
 
-def write_archive(place: Path | str, **sizes: int) -> Report:
+def write_archive(place: Path | str, selection: Selection | None = None, **sizes: int) -> Report:
     with closing(open_store(str(place))) as store:
-        return archive(sample_source(**sizes), store, Selection(), parallelism=2)
+        return archive(sample_source(**sizes), store, selection or Selection(), parallelism=2)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from mlflow_archive import api
 from mlflow_archive.cli.document import rendered
 from mlflow_archive.cli.main import cli
 from mlflow_archive.errors import ExitCode
+from mlflow_archive.spec.selection import Selection
 from tests.cli.conftest import write_archive
 
 
@@ -119,6 +120,14 @@ def test_ls_lists_the_sections(small_archive: Path) -> None:
     assert any(line.startswith("2 experiments, ") for line in lines)
     assert any(line.endswith("3 runs, 1 logged model, 1 trace") for line in lines)
     assert any(line.startswith("1 registered model, ") for line in lines)
+
+
+def test_ls_tells_what_was_selected_by_and_what_stayed_out(tmp_path: Path) -> None:
+    write_archive(tmp_path / "some", Selection(deleted=False, experiments=("experiment/0",), prompts=()))
+
+    text = invoke("ls", tmp_path / "some").stdout
+
+    assert "  holds    a selection: no deleted, experiments, no prompts\n" in text
 
 
 def test_ls_lists_an_experiment(small_archive: Path) -> None:

@@ -14,6 +14,7 @@ from mlflow_archive.cli.values import KIND_WORDS
 
 if TYPE_CHECKING:
     from mlflow_archive.operations.listed import Listing, Row, SectionRows
+    from mlflow_archive.spec.canonical import JSONObject
 
 
 @click.command(cls=Command, short_help="List what an archive holds.")
@@ -42,15 +43,16 @@ def overview(listing: Listing) -> str:
     """Return the listing as text."""
     manifest = listing.manifest
     version = f" (MLflow {manifest.source.mlflow_version})" if manifest.source.mlflow_version else ""
+    tool = f"{manifest.tool.name} {manifest.tool.version}".rstrip()
     # An archive of mlflow-export-import may not say when it was made, by which version, and has no digest.
     lines = [
         f"{listing.url}: {manifest.status} archive of {wording.size(manifest.total_bytes)}",
         f"  from     {manifest.source.uri or '-'}{version}",
-        f"  written  {wording.time(manifest.finished_ms or None)} by {manifest.tool.name} {manifest.tool.version}",
+        f"  written  {wording.time(manifest.finished_ms or None)} by {tool}",
         f"  digest   {listing.root_digest or 'none'}",
     ]
     if manifest.selection:
-        lines.append("  holds    a selection: " + ", ".join(sorted(manifest.selection)))
+        lines.append("  holds    a selection: " + ", ".join(_wished(manifest.selection)))
     if manifest.losses.count:
         codes = ", ".join(f"{count} x {code}" for code, count in sorted(manifest.losses.by_code.items()))
         where = "each is a line of losses.jsonl in the archive" if listing.root_digest else "verify tells them"
@@ -60,6 +62,11 @@ def overview(listing: Listing) -> str:
     if not listing.sections:
         lines += ["", "Nothing of that kind."]
     return "\n".join(lines)
+
+
+def _wished(selection: JSONObject) -> list[str]:
+    """Return what was selected by; what was to stay out is a no or an empty list."""
+    return [f"no {name}" if value is False or value == [] else name for name, value in sorted(selection.items())]
 
 
 def _section(section: SectionRows) -> list[str]:
