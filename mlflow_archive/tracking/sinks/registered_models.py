@@ -122,7 +122,10 @@ class RegisteredModels:
         """
         found = self._get(key, name)
         if found is None and not self._context.options.create_models and key.kind is Kind.REGISTERED_MODEL:
-            raise NotFoundError(f"The target has no registered model named {name!r}, and none is to be made.")
+            raise NotFoundError(
+                f"The target has no registered model named {name!r}, and none is to be made: make it first, or have it "
+                "made (--create-model, create_models=True)."
+            )
         with self._lock:
             due = self._replacements.is_due(key, name)
         return found, due and found is not None

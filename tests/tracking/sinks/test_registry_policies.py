@@ -235,6 +235,7 @@ def test_a_model_that_is_not_there_is_refused(target: Target, new: New) -> None:
         result = target.restore(items, create_models=False, dry_run=dry_run)
         assert (result.outcomes[name].status, result.outcomes[prompt].status) == (Status.LOST, Status.STORED)
         assert result.losses[0].code == "not_found"
+        assert "--create-model" in result.losses[0].reason
     target.post("registered-models/create", name=name)
     assert target.restore(items[:1], create_models=False).outcomes[name].reason == "1 version added"
 
