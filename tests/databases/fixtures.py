@@ -1,0 +1,60 @@
+"""Fixtures for databases, for tests in any folder.
+
+Each process of the suite (pytest-xdist) has its own servers, started by the first test that asks for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.databases.mariadb import MariaDB
+from tests.databases.postgresql import PostgreSQL
+from tests.databases.private import PrivateServer
+from tests.databases.sqlite import SqliteFiles
+
+Databases = PrivateServer | SqliteFiles
+#: Fixtures that give out databases, by the name of what runs them.
+KINDS = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
+    """SQLite files: `new_database` names one that is not there yet."""
+    return SqliteFiles(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PrivateServer]:
+    """A PostgreSQL server: ``postgresql.new_database()`` is ``postgresql://user:password@127.0.0.1:port/name``."""
+    with PostgreSQL() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[PrivateServer]:
+    """A MariaDB server: ``mariadb.new_database()`` is ``mysql+pymysql://user:password@127.0.0.1:port/name``."""
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Callable[[str], Databases]:
+    """Gives what makes databases of one of `KINDS`."""
+
+    def of(kind: str) -> Databases:
+        assert kind in KINDS
+        made: Databases = request.getfixturevalue(kind)
+        return made
+
+    return of
+
+
+@pytest.fixture(params=KINDS)
+def empty_database(request: pytest.FixtureRequest, databases: Callable[[str], Databases]) -> Iterator[str]:
+    """The URI of a new and empty database, of each of `KINDS` in turn; dropped after the test."""
+    kind = databases(request.param)
+    uri = kind.new_database()
+    yield uri
+    kind.drop_database(uri)
