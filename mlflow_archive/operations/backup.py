@@ -16,7 +16,7 @@ from mlflow_archive.operations.ends import (
     ArtifactPlaces,
     WorkspaceWishes,
     new_store,
-    server,
+    read_server,
     server_source,
 )
 from mlflow_archive.operations.planning import PlanningSink
@@ -58,7 +58,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
                 new_store(dest_url, packing, storage_options=storage_options, parallelism=parallelism, resume=resume)
             )
         )
-        client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=True))
+        client = stack.enter_context(read_server(tracking_uri, parallelism=parallelism))
         source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism, beyond=beyond))
         if dry_run:
             return plan(source, selection, parallelism=parallelism, target=public_url(dest_url), observer=observer)

@@ -123,6 +123,15 @@ def connected(uri: str | None, *, parallelism: int, read_only: bool) -> ServerCl
 
 
 @contextmanager
+def read_server(uri: str | None, *, parallelism: int) -> Iterator[ServerClient]:
+    """Connect to a server that is only read, as a source; a database is read by SQL, without a server."""
+    from mlflow_archive.tracking.connecting import connect_source
+
+    with closing(connect_source(uri, parallelism=parallelism)) as client:
+        yield client
+
+
+@contextmanager
 def server_source(
     client: ServerClient, artifacts: ArtifactPlaces, *, parallelism: int, beyond: WorkspaceWishes = MLFLOW_ALONE
 ) -> Iterator[Source]:
@@ -370,7 +379,7 @@ def any_source(url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage
     """Open an archive or a server, whatever the URL is of (`is_server`)."""
     with ExitStack() as stack:
         if is_server(url):
-            client = stack.enter_context(server(url, parallelism=parallelism, read_only=True))
+            client = stack.enter_context(read_server(url, parallelism=parallelism))
             yield stack.enter_context(server_source(client, artifacts, parallelism=parallelism))
         else:
             yield stack.enter_context(stored_source(url, storage_options=storage_options))

@@ -8,6 +8,7 @@ from enum import Enum
 class Kind(str, Enum):
     """A kind of object. The value is the word used in documents, events and options."""
 
+    DATABASE = "database"
     WORKSPACE = "workspace"
     EXPERIMENT = "experiment"
     RUN = "run"
@@ -42,6 +43,7 @@ IN_EXPERIMENT: frozenset[Kind] = frozenset(
 
 #: The folder of each kind.
 FOLDERS: dict[Kind, str] = {
+    Kind.DATABASE: "database",
     Kind.WORKSPACE: "workspaces",
     Kind.EXPERIMENT: "experiments",
     Kind.RUN: "runs",

@@ -13,8 +13,12 @@ from mlflow_archive.tracking.client import ServerClient
 #: Older servers lack `experiments/search` in today's form or were never tried.
 OLDEST_SERVER = "2.9"
 
+#: What a server can tell over its API.
+OVER_THE_API = frozenset(KIND_ORDER) - {Kind.DATABASE}
+
 #: Kind -> the first MLflow version whose server can list it.
 FIRST_VERSION: dict[Kind, str] = {
+    Kind.DATABASE: "2.9",  # read by SQL alone: `DatabaseClient.only_kinds`
     Kind.WORKSPACE: "3.10",  # table workspaces, header X-MLFLOW-WORKSPACE; off unless --enable-workspaces
     Kind.EXPERIMENT: "2.9",
     Kind.RUN: "2.9",
@@ -62,5 +66,5 @@ def kinds_of(client: ServerClient) -> tuple[Kind, ...]:
             f"The server is MLflow {client.version}; servers from {OLDEST_SERVER} on are supported. "
             "Upgrade the server first."
         )
-    only: frozenset[Kind] = getattr(client, "only_kinds", frozenset(KIND_ORDER))
+    only: frozenset[Kind] = getattr(client, "only_kinds", OVER_THE_API)
     return tuple(kind for kind in KIND_ORDER if kind in only and client.at_least(FIRST_VERSION[kind]))

@@ -67,6 +67,32 @@ def connect(
     raise _refusal(chosen)
 
 
+def connect_source(
+    uri: str | None,
+    *,
+    parallelism: int = 8,
+    work_directory: Path | None = None,
+    own: Mapping[str, str] | None = None,
+) -> ServerClient:
+    """Connect to what objects are only read from: as `connect`, but a database is read by SQL, whichever its revision.
+
+    Returns:
+        A client; the caller closes it.
+
+    Raises:
+        MlflowArchiveError: As `connect`, and as `database.snapshot.Snapshot.open`.
+    """
+    from mlflow_archive.tracking.database.addresses import is_database
+
+    chosen = _default_uri(own) if uri is None else uri.strip()
+    if not is_database(chosen) or _SQLITE.match(chosen):
+        return connect(chosen, parallelism=parallelism, read_only=True, work_directory=work_directory, own=own)
+    from mlflow_archive.tracking.database.client import DatabaseClient
+    from mlflow_archive.tracking.database.snapshot import Snapshot
+
+    return DatabaseClient(Snapshot.open(chosen, parallelism=parallelism, work_directory=work_directory))
+
+
 def _refuse_settings(own: Mapping[str, str] | None) -> None:
     if set(own or ()) - {"MLFLOW_TRACKING_URI"}:
         raise UsageError(

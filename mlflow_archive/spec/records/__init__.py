@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records.base import Record
+from mlflow_archive.spec.records.database import DatabaseRecord
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
 from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.spec.records.logged_model import LoggedModelRecord
@@ -19,6 +20,7 @@ from mlflow_archive.spec.records.workspace import WorkspaceRecord
 
 #: The record type of each kind; kinds not named here use `ServerObjectRecord`.
 _RECORDS: dict[Kind, type[Record]] = {
+    Kind.DATABASE: DatabaseRecord,
     Kind.WORKSPACE: WorkspaceRecord,
     Kind.EXPERIMENT: ExperimentRecord,
     Kind.RUN: RunRecord,

@@ -25,7 +25,7 @@ from mlflow_archive.tracking.sinks.reviewing import LabelSchemas, ReviewQueues
 from mlflow_archive.tracking.sinks.runs import Runs
 from mlflow_archive.tracking.sinks.scorers import Scorers
 from mlflow_archive.tracking.sinks.traces import Traces
-from mlflow_archive.tracking.sinks.unrestorable import Unrestorable
+from mlflow_archive.tracking.sinks.unrestorable import NotOverTheApi, Unrestorable
 from mlflow_archive.tracking.sinks.uploading import Uploader
 from mlflow_archive.tracking.sinks.webhooks import Webhooks
 from mlflow_archive.tracking.sinks.workspaces import Workspaces
@@ -84,6 +84,7 @@ class MlflowSink:
         self._traces = Traces(self._context, experiments)
         registered_models = RegisteredModels(self._context)
         self._kinds: dict[Kind, KindSink] = {
+            Kind.DATABASE: NotOverTheApi(),
             Kind.EXPERIMENT: experiments,
             Kind.RUN: self._runs,
             Kind.LOGGED_MODEL: self._logged_models,

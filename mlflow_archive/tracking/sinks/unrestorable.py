@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlflow_archive.stream import Item, Outcome
+from mlflow_archive.stream import Item, Outcome, Status
 from mlflow_archive.tracking.sinks.context import unsupported
 
 
@@ -16,3 +16,11 @@ class Unrestorable:
     def write(self, item: Item) -> Outcome:
         """Record the object as lost."""
         return unsupported(item, self._reason)
+
+
+class NotOverTheApi:
+    """Passes over the tables of a database: what is in them comes along as objects."""
+
+    def write(self, item: Item) -> Outcome:
+        """Record the object as skipped."""
+        return Outcome(item.key, Status.SKIPPED, reason="only for an exact restore")

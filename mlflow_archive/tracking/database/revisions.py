@@ -1,0 +1,37 @@
+"""Which MLflow release made which revision of the schema (alembic), read off the wheels of 2.9 to 3.18."""
+
+from __future__ import annotations
+
+#: Revision -> the first release that has it as its newest one, oldest first.
+RELEASES: dict[str, str] = {
+    "acf3f17fdcc7": "2.9",
+    "867495a8f9d4": "2.13",
+    "5b0e9adcef9c": "2.14",
+    "4465047574b1": "2.15",
+    "f5a4f2784254": "2.17",
+    "0584bdc529eb": "2.19",
+    "6953534de441": "3.0",
+    "770bee3ae1dd": "3.2",
+    "1a0cddfcaa16": "3.3",
+    "71994744cf8e": "3.4",
+    "bf29a5ff90ea": "3.5",
+    "1bd49d398cd23": "3.8",
+    "d3e4f5a6b7c8": "3.9",
+    "1b5f0d9ad7c1": "3.10",
+    "c3d6457b6d8a": "3.11",
+    "7d34483879f0": "3.12",
+    "da6fb0208061": "3.13",
+    "b7e4c1a90f23": "3.14",
+    "6f8d9c3b2a1e": "3.15",
+    "b7e2c1a4d9f3": "3.16",
+    "dc11669786a5": "3.17",
+    "f4a9b2c7d1e6": "3.18",
+}
+
+
+def release_of(revision: str) -> str:
+    """Return the MLflow release of a revision; of one that is not known, the newest release that is.
+
+    A revision between two releases, or after all of them, is read by its tables and columns like any other.
+    """
+    return RELEASES.get(revision, next(reversed(RELEASES.values())))
