@@ -36,8 +36,6 @@ def test_what_is_written_after_the_snapshot_is_not_in_it(database):
     snapshot = Snapshot.open(f"sqlite:///{database}")
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("INSERT INTO experiments (name, lifecycle_stage) VALUES ('x', 'active')")
-            "INSERT INTO experiments (name, lifecycle_stage, workspace) VALUES ('x', 'active', 'default')"
-        )
     assert snapshot.count(snapshot.tables["experiments"]) == 1
     snapshot.close()
 
