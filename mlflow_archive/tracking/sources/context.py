@@ -74,6 +74,16 @@ class Reading:
         with self._lock:
             self.notes[sentence] = None
 
+    def is_closed(self, experiment: ExperimentRef) -> bool:
+        """Tell, and note, that what belongs to an experiment cannot be asked for because it is deleted.
+
+        A server refuses; what answers in its place need not (``answers_for_deleted``).
+        """
+        if not experiment.deleted or getattr(self.client, "answers_for_deleted", False):
+            return False
+        self.note(REFUSED_IN_DELETED)
+        return True
+
     def name_models(self, workspace: str | None, experiment_id: str, model_ids: list[str]) -> None:
         """Remember logged models that a run of the experiment refers to."""
         if model_ids:

@@ -13,7 +13,7 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.capabilities import ONLINE_SCORING
 from mlflow_archive.tracking.paging import integer, objects, text
-from mlflow_archive.tracking.sources.context import REFUSED_IN_DELETED, ExperimentRef, Reading
+from mlflow_archive.tracking.sources.context import ExperimentRef, Reading
 
 _SCORERS = "/api/3.0/mlflow/scorers"
 
@@ -25,8 +25,7 @@ def read(
     selection: Selection,  # noqa: ARG001
 ) -> Iterator[Item | Loss]:
     """List the scorers of an experiment; the server refuses to for a deleted one."""
-    if experiment.deleted:
-        reading.note(REFUSED_IN_DELETED)
+    if reading.is_closed(experiment):
         return
     answer = reading.client.call(
         "GET", f"{_SCORERS}/list", params={"experiment_id": experiment.id}, workspace=workspace
