@@ -19,7 +19,12 @@ from mlflow_archive.tracking.database.asking import DEFAULT_WORKSPACE, Question,
 from mlflow_archive.tracking.database.revisions import release_of
 from mlflow_archive.tracking.database.snapshot import Snapshot
 
+#: Modules of `mlflow_archive.tracking.database.answers`.
 _FAMILIES = ("experiments",)
+#: Kind -> the table without which a database has none.
+TABLES: dict[Kind, str] = {
+    Kind.EXPERIMENT: "experiments",
+}
 
 
 class DatabaseClient:
@@ -27,20 +32,20 @@ class DatabaseClient:
 
     Attributes:
         snapshot: The database; closed with the client.
-        only_kinds: A database has every kind, itself included.
+        only_kinds: The kinds whose tables are there.
         steady: Nothing changes while it is read.
     """
 
     local = True
     steady = True
     invented_experiment_ids: frozenset[str] = frozenset()
-    only_kinds = frozenset({Kind.EXPERIMENT})
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Answer from a snapshot."""
         self.snapshot = snapshot
         self.uri = snapshot.address.shown
         self.version = release_of(snapshot.revision)
+        self.only_kinds = frozenset(kind for kind, table in TABLES.items() if snapshot.has(table))
         self.artifact_roots: Mapping[str, str] = _artifact_roots(snapshot)
         self._routes = [(route, route.pattern) for route in _routes()]
         self._calls = 0

@@ -30,7 +30,9 @@ def search(question: Question) -> JSONObject:
 def _experiment(row: dict[str, Any], tags: list[tuple[str, str]]) -> JSONObject:
     result: JSONObject = {
         "experiment_id": str(row["experiment_id"]),
-        **present(row, "name", "artifact_location", "lifecycle_stage", "last_update_time", "creation_time"),
+        **present(
+            row, "name", "artifact_location", "lifecycle_stage", "last_update_time", "creation_time", "workspace"
+        ),
     }
     if tags:
         result["tags"] = tag_list(tags)
