@@ -5,13 +5,15 @@ is written as a V3 one here, its other fields kept.
 
 Links between traces and runs are in no trace's answer. They are asked for run by run, once there is a trace, for the
 runs that were read before, of any experiment; beyond `MAX_LINK_RUNS` of them a note says that links were left out.
+A database gives links and spans of many traces at once (`stored_spans`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from functools import partial
+from itertools import islice
 from urllib.parse import quote
 
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError
@@ -27,6 +29,7 @@ from mlflow_archive.tracking.paging import each_once, finite, integer, mapping, 
 from mlflow_archive.tracking.sources import single
 from mlflow_archive.tracking.sources.context import MAX_LINK_RUNS, ExperimentRef, Reading, unreadable
 from mlflow_archive.tracking.sources.spans import spans_part
+from mlflow_archive.tracking.sources.stored_spans import BATCH_TRACES, SpanBatch, TraceStore, trace_store
 
 _PAGE = 500
 _SOURCE_RUN = "mlflow.sourceRun"
@@ -37,25 +40,34 @@ def read(
     reading: Reading, workspace: str | None, experiment: ExperimentRef, selection: Selection
 ) -> Iterator[Item | Loss]:
     """List the wanted traces of an experiment, those in progress included."""
-    links: dict[str, set[str]] | None = None
-    for row in _rows(reading, workspace, experiment, selection):
-        if isinstance(row, Item):
-            yield row
-            continue
-        try:
-            info = row if "trace_id" in row else as_v3(row)
-        except MlflowArchiveError as error:
-            yield unreadable(ObjectKey(Kind.TRACE, text(row.get("request_id")), experiment.id, workspace), error)
-            continue
-        trace_id = text(info.get("trace_id"))
-        if not selection.wants_time(parse_time_ms(text(info.get("request_time")))):
-            continue
-        if links is None:
-            links = reading.links_of_traces(workspace, partial(_links, reading, workspace))
-        name = mapping(info.get("tags")).get("mlflow.traceName", "")
-        key = ObjectKey(Kind.TRACE, trace_id, experiment.id, workspace, name)
-        run_ids = sorted(links.get(trace_id, set()) - {mapping(info.get("trace_metadata")).get(_SOURCE_RUN, "")})
-        yield Item(key, partial(_load, reading, key, info, tuple(run_ids), selection.artifacts))
+    store = trace_store(reading.client)
+    found = (_found(row, workspace, experiment) for row in _rows(reading, workspace, experiment, selection))
+    while group := list(islice(found, 1 if store is None else BATCH_TRACES)):
+        infos = {text(info.get("trace_id")): info for info in group if not isinstance(info, Item)}
+        wanted = {
+            id: info
+            for id, info in infos.items()
+            if selection.wants_time(parse_time_ms(text(info.get("request_time"))))
+        }
+        yield from (item for item in group if isinstance(item, Item))
+        links = _linked_runs(reading, workspace, store, [*wanted])
+        stored = SpanBatch(store, wanted) if store is not None else None
+        for id, info in wanted.items():
+            key = ObjectKey(
+                Kind.TRACE, id, experiment.id, workspace, mapping(info.get("tags")).get("mlflow.traceName", "")
+            )
+            run_ids = sorted(links.get(id, set()) - {mapping(info.get("trace_metadata")).get(_SOURCE_RUN, "")})
+            yield Item(key, partial(_load, reading, key, info, tuple(run_ids), stored, artifacts=selection.artifacts))
+
+
+def _found(row: JSONObject | Item, workspace: str | None, experiment: ExperimentRef) -> JSONObject | Item:
+    """Return a trace's info in the form of later versions, or what stands for one that cannot be read."""
+    if isinstance(row, Item) or "trace_id" in row:
+        return row
+    try:
+        return as_v3(row)
+    except MlflowArchiveError as error:
+        return unreadable(ObjectKey(Kind.TRACE, text(row.get("request_id")), experiment.id, workspace), error)
 
 
 def as_v3(row: JSONObject) -> JSONObject:
@@ -140,7 +152,7 @@ def _searched(
         for page in pages(reading.client, method, path, request, workspace=workspace):
             yield objects(page.get("traces"))
 
-    return each_once(walk, lambda row: text(row.get("trace_id") or row.get("request_id")))
+    return each_once(walk, lambda row: text(row.get("trace_id") or row.get("request_id")), steady=reading.steady)
 
 
 def _filter(selection: Selection) -> str:
@@ -152,9 +164,17 @@ def _filter(selection: Selection) -> str:
     return " and ".join(clauses)
 
 
-def _load(reading: Reading, key: ObjectKey, info: JSONObject, run_ids: tuple[str, ...], artifacts: bool) -> Content:
+def _load(
+    reading: Reading,
+    key: ObjectKey,
+    info: JSONObject,
+    run_ids: tuple[str, ...],
+    stored: SpanBatch | None,
+    *,
+    artifacts: bool,
+) -> Content:
     tags = mapping(info.get("tags"))
-    parts, location, losses = spans_part(reading, key, info, tags)
+    parts, location, losses = spans_part(reading, key, info, tags, stored)
     value: JSONObject = {
         "info": {
             **without(info, "tags", "assessments"),
@@ -189,6 +209,21 @@ def _in_order(assessments: list[JSONObject]) -> list[JSONValue]:
         unplaced.discard(text(following.get("assessment_id")))
         placed[text(following.get("assessment_id"))] = finite(following)
     return [*placed.values()]
+
+
+def _linked_runs(
+    reading: Reading, workspace: str | None, store: TraceStore | None, trace_ids: list[str]
+) -> Mapping[str, set[str]]:
+    """Return trace id -> the runs that were read and that it is linked to, of these traces at least."""
+    if not trace_ids:
+        return {}
+    if store is None:
+        return reading.links_of_traces(workspace, partial(_links, reading, workspace))
+    links = store.runs_of(trace_ids)
+    if not links:
+        return links
+    known = reading.run_ids(workspace)
+    return links if len(known) > MAX_LINK_RUNS else {id: runs.intersection(known) for id, runs in links.items()}
 
 
 def _links(reading: Reading, workspace: str | None) -> dict[str, set[str]]:
