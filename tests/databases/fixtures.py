@@ -6,9 +6,11 @@ Each process of the suite (pytest-xdist) has its own servers, started by the fir
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.databases.filled import OLD_VERSIONS, unpack
 from tests.databases.mariadb import MariaDB
 from tests.databases.postgresql import PostgreSQL
 from tests.databases.private import PrivateServer
@@ -58,3 +60,14 @@ def empty_database(request: pytest.FixtureRequest, databases: Callable[[str], Da
     uri = kind.new_database()
     yield uri
     kind.drop_database(uri)
+
+
+@pytest.fixture
+def old_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives what the server of one of `OLD_VERSIONS` left: the SQLite file, with the folder ``artifacts`` beside it."""
+
+    def of(version: str) -> Path:
+        assert version in OLD_VERSIONS
+        return unpack(version, tmp_path_factory.mktemp(f"mlflow-{version}"))
+
+    return of

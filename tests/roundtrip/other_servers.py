@@ -31,6 +31,7 @@ VERSIONS = {
     "2.9.2": ["setuptools<81", "sqlalchemy<2.1"],
     "2.22.5": ["setuptools<81", "sqlalchemy<2.1", "opentelemetry-sdk<1.30"],
     "3.0.1": ["sqlalchemy<2.1", "opentelemetry-sdk<1.30"],
+    "3.5.1": ["sqlalchemy<2.1"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 from mlflow.genai.judges import make_judge
@@ -47,9 +48,11 @@ def _scorers(world: World) -> None:
             judge.register(experiment_id=world.experiments[experiment])
             world.counts["scorer_version"] += 1
         world.counts["scorer"] += 1
-    strict = make_judge(
-        name="strict", instructions="Is {{ outputs }} right?", model="openai:/gpt-4", feedback_value_type=bool
+    # Judges of 3.5 cannot say what type their answer is.
+    typed: dict[str, Any] = (
+        {"feedback_value_type": bool} if "feedback_value_type" in signature(make_judge).parameters else {}
     )
+    strict = make_judge(name="strict", instructions="Is {{ outputs }} right?", model="openai:/gpt-4", **typed)
     strict.register(experiment_id=world.experiments["generative"])
     world.counts["scorer_version"] += 1
     world.counts["scorer"] += 1

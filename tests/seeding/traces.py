@@ -165,14 +165,11 @@ def _old_span(trace_id: str) -> dict[str, Any]:
 
 def _linked(world: World, experiment: str) -> None:
     """What refers to others: runs, models, prompts, spans of other traces; users, sessions and attachments."""
-    from mlflow.entities import Link
-    from mlflow.tracing.attachments import Attachment
-
     mlflow.set_experiment(experiment_id=experiment)
-    full = mlflow.get_trace(world.traces["full"])
-    other = full.data.spans[0]
-    with mlflow.start_span("linked", links=[Link(other.trace_id, other.span_id, {"why": UNICODE})]) as span:
-        picture = Attachment(content_type="image/png", content_bytes=b"\x89PNG\r\n\x1a\n" + bytes(5000))
+    # What no client of 3.5 can say yet.
+    newer = hasattr(mlflow.entities, "Link")
+    links, picture, who = _of_newer_clients(world) if newer else ({}, "none", {})
+    with mlflow.start_span("linked", **links) as span:
         span.set_inputs({"picture": picture, "text": "see it"})
         mlflow.update_current_trace(
             tags={"kind": "linked"},
@@ -181,14 +178,26 @@ def _linked(world: World, experiment: str) -> None:
             request_preview=f"preview {UNICODE}",
             response_preview="short",
             model_id=world.models["sklearn"],
-            session_id=f"session {UNICODE}",
-            user="ada@example.com",
+            **who,
         )
         world.traces["linked"] = span.trace_id
-    in_run = world.client.start_trace("in a run", experiment_id=world.experiments["main"], run_id=world.runs["RUNNING"])
+    # Clients of 3.5 take no run here.
+    of_run: dict[str, Any] = {"run_id": world.runs["RUNNING"]} if newer else {}
+    in_run = world.client.start_trace("in a run", experiment_id=world.experiments["main"], **of_run)
     world.client.end_trace(in_run.trace_id)
     world.traces["in a run"] = in_run.trace_id
     world.counts["trace"] += 2
     world.client.link_traces_to_run([world.traces["full"], world.traces["bare"]], world.runs["full"])
     versions = [world.client.get_prompt_version("summary", "2"), world.client.get_prompt_version("chat", "1")]
     world.client.link_prompt_versions_to_trace(versions, world.traces["full"])
+
+
+def _of_newer_clients(world: World) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+    """Return a link to a span of another trace, an attachment, and a session with its user."""
+    from mlflow.entities import Link
+    from mlflow.tracing.attachments import Attachment
+
+    other = mlflow.get_trace(world.traces["full"]).data.spans[0]
+    picture = Attachment(content_type="image/png", content_bytes=b"\x89PNG\r\n\x1a\n" + bytes(5000))
+    links = {"links": [Link(other.trace_id, other.span_id, {"why": UNICODE})]}
+    return links, picture, {"session_id": f"session {UNICODE}", "user": "ada@example.com"}
