@@ -16,14 +16,30 @@ from mlflow_archive.errors import NotFoundError, UnsupportedError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.tracking.database.asking import DEFAULT_WORKSPACE, Question, Route
-from mlflow_archive.tracking.database.revisions import release_of
+from mlflow_archive.tracking.database.revisions import release_after, release_of
 from mlflow_archive.tracking.database.snapshot import Snapshot
+from mlflow_archive.tracking.database.trace_rows import TraceRows
 
 #: Modules of `mlflow_archive.tracking.database.answers`.
-_FAMILIES = ("experiments",)
+_FAMILIES = (
+    "experiments",
+    "traces",
+    "registered_models",
+    "webhooks",
+    "workspaces",
+    "evaluation_datasets",
+    "scorers",
+)
 #: Kind -> the table without which a database has none.
 TABLES: dict[Kind, str] = {
     Kind.EXPERIMENT: "experiments",
+    Kind.TRACE: "trace_info",
+    Kind.WORKSPACE: "workspaces",
+    Kind.REGISTERED_MODEL: "registered_models",
+    Kind.PROMPT: "registered_models",
+    Kind.EVALUATION_DATASET: "evaluation_datasets",
+    Kind.SCORER: "scorers",
+    Kind.WEBHOOK: "webhooks",
 }
 
 
@@ -34,10 +50,15 @@ class DatabaseClient:
         snapshot: The database; closed with the client.
         only_kinds: The kinds whose tables are there.
         steady: Nothing changes while it is read.
+        trace_store: Spans and links of many traces at once.
+        answers_for_deleted: What belongs to deleted experiments is answered for, which a server refuses.
+        search_tells_locations: A search for versions of a model also says where their files are.
     """
 
     local = True
     steady = True
+    answers_for_deleted = True
+    search_tells_locations = True
     invented_experiment_ids: frozenset[str] = frozenset()
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -48,6 +69,7 @@ class DatabaseClient:
         self.only_kinds = frozenset(kind for kind, table in TABLES.items() if snapshot.has(table))
         self.artifact_roots: Mapping[str, str] = _artifact_roots(snapshot)
         self._routes = [(route, route.pattern) for route in _routes()]
+        self.trace_store = TraceRows(snapshot)
         self._calls = 0
         self._lock = threading.Lock()
 
@@ -57,8 +79,9 @@ class DatabaseClient:
         return self._calls
 
     def at_least(self, version: str) -> bool:
-        """Tell whether the schema is of this MLflow version or a later one."""
-        return _numbers(self.version) >= _numbers(version)
+        """Tell whether this MLflow version or a later one can have left the schema as it is."""
+        following = release_after(self.snapshot.revision)
+        return following is None or _numbers(version) < _numbers(following)
 
     def call(
         self,

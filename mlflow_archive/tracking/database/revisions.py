@@ -35,3 +35,10 @@ def release_of(revision: str) -> str:
     A revision between two releases, or after all of them, is read by its tables and columns like any other.
     """
     return RELEASES.get(revision, next(reversed(RELEASES.values())))
+
+
+def release_after(revision: str) -> str | None:
+    """Return the MLflow release that changed the schema next; None for the newest revision and for unknown ones."""
+    known = [*RELEASES]
+    at = known.index(revision) + 1 if revision in RELEASES else len(known)
+    return RELEASES[known[at]] if at < len(known) else None
