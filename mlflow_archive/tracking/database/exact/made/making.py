@@ -10,7 +10,6 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mlflow_archive.errors import IntegrityError, UnsupportedError
-from mlflow_archive.spec.canonical import JSONValue
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import ObjectKey
 
@@ -23,12 +22,13 @@ TableRows = tuple[str, list[Row]]
 DEFAULT_WORKSPACE = "default"
 #: Most rows that are handed over at once.
 BATCH_ROWS = 10_000
+#: Longer rows are handed over sooner.
+_BATCH_CHARACTERS = 4 << 20
 #: The code of a loss: a row that this one belongs to is not in the archive.
 NO_PARENT = "missing_reference"
 
 #: Ids that MLflow draws by lot are made from what they stand for, so that a repeated restore makes the same ones.
 _INVENTED = uuid.UUID("6d1ff0a4-9d0f-5b6c-8a43-3f1f0c3c7a10")
-_LONGEST_LIST = 1000
 
 
 @dataclass
@@ -43,6 +43,8 @@ class Making:
     deleted_ms: int | None = None
     losses: list[Loss] = field(default_factory=list)
     _made: dict[str, set[Hashable]] = field(default_factory=dict)
+    _waiting: dict[str, list[tuple[str, Row]]] = field(default_factory=dict)
+    _endpoints: dict[str, dict[str, str]] = field(default_factory=dict)
     _sentences: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,10 +62,9 @@ class Making:
         return id in self._made.get(table, ())
 
     def lose(self, loss: Loss) -> None:
-        """Remember a part of an object that has no row; each is told once."""
+        """Remember a part of an object that has no row."""
         with self._lock:
-            if len(self.losses) < _LONGEST_LIST or loss.path is None:
-                self.losses.append(loss)
+            self.losses.append(loss)
 
     def count(self, sentence: str, number: int = 1) -> None:
         """Remember something that is so for many objects; ``{n}`` in the sentence becomes how many."""
@@ -71,9 +72,32 @@ class Making:
             with self._lock:
                 self._sentences[sentence] += number
 
+    def remark(self, sentence: str) -> None:
+        """Remember something that is so, however often."""
+        self.count(sentence)
+
     def notes(self) -> tuple[str, ...]:
         """Return the sentences, each once, sorted."""
         return tuple(sorted(sentence.replace("{n}", f"{n:,}") for sentence, n in self._sentences.items()))
+
+    def wait(self, table: str, workspace: str, row: Row) -> None:
+        """Keep a row until all objects were seen."""
+        with self._lock:
+            self._waiting.setdefault(table, []).append((workspace, row))
+
+    def waiting(self, table: str) -> list[tuple[str, Row]]:
+        """Return the rows that waited, each with its workspace."""
+        return self._waiting.get(table, [])
+
+    def name_endpoint(self, workspace: str, name: str, id: str) -> None:
+        """Remember the name of a gateway endpoint."""
+        with self._lock:
+            self._endpoints.setdefault(workspace, {})[name] = id
+        self.first("endpoints", id)
+
+    def endpoint_ids(self, workspace: str) -> dict[str, str]:
+        """Return name -> id of the endpoints of a workspace."""
+        return self._endpoints.get(workspace, {})
 
     def experiment(self, key: ObjectKey) -> int:
         """Return the number of the experiment that an object belongs to.
@@ -83,12 +107,17 @@ class Making:
         """
         number = experiment_number(key.experiment_id or "")
         if not self.has("experiments", number):
-            raise UnsupportedError(
-                f"The {key.kind.value.replace('_', ' ')} {key.id} belongs to the experiment {number}, which is not in "
-                "the archive: a database cannot hold it without; restore over the API instead.",
-                code=NO_PARENT,
-            )
+            raise missing(key, f"the experiment {number}")
         return number
+
+
+def missing(key: ObjectKey, what: str) -> UnsupportedError:
+    """Return the error that an object refers to something that a database must have and the archive has not."""
+    return UnsupportedError(
+        f"The {key.kind.value.replace('_', ' ')} {key.id} belongs to {what}, which is not in the archive: a database "
+        "cannot hold it without; restore it over the API instead.",
+        code=NO_PARENT,
+    )
 
 
 def experiment_number(id: str) -> int:
@@ -124,19 +153,16 @@ def workspace_of(key: ObjectKey) -> str:
     return key.workspace or DEFAULT_WORKSPACE
 
 
-def json_text(value: JSONValue) -> str:
-    """Return JSON as Python's encoder writes it for MLflow."""
-    return json.dumps(value)
-
-
 def batches(table: str, rows: Iterable[Row]) -> Iterator[TableRows]:
-    """Yield the rows of a table in lists of at most `BATCH_ROWS`; nothing if there are none."""
+    """Yield the rows of a table in lists of at most `BATCH_ROWS`, fewer if they are long; nothing if there are none."""
     batch: list[Row] = []
+    characters = 0
     for row in rows:
         batch.append(row)
-        if len(batch) >= BATCH_ROWS:
+        characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(batch) >= BATCH_ROWS or characters > _BATCH_CHARACTERS:
             yield table, batch
-            batch = []
+            batch, characters = [], 0
     if batch:
         yield table, batch
 

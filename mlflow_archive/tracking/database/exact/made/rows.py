@@ -7,14 +7,45 @@ from collections.abc import Callable, Iterator
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import Content, ObjectKey
-from mlflow_archive.tracking.database.exact.made import experiments, runs
+from mlflow_archive.tracking.database.exact.made import (
+    evaluation_datasets,
+    experiments,
+    gateway,
+    issues,
+    label_schemas,
+    logged_models,
+    mcp_servers,
+    registered_models,
+    review_queues,
+    runs,
+    scorers,
+    traces,
+    webhooks,
+    workspaces,
+)
 from mlflow_archive.tracking.database.exact.made.making import Making, TableRows
 
 _Maker = Callable[[Making, ObjectKey, Content], Iterator[TableRows]]
 
 _MAKERS: dict[Kind, _Maker] = {
+    Kind.WORKSPACE: workspaces.rows,
     Kind.EXPERIMENT: experiments.rows,
     Kind.RUN: runs.rows,
+    Kind.LOGGED_MODEL: logged_models.rows,
+    Kind.REGISTERED_MODEL: registered_models.rows,
+    Kind.PROMPT: registered_models.rows,
+    Kind.TRACE: traces.rows,
+    Kind.EVALUATION_DATASET: evaluation_datasets.rows,
+    Kind.SCORER: scorers.rows,
+    Kind.LABEL_SCHEMA: label_schemas.rows,
+    Kind.REVIEW_QUEUE: review_queues.rows,
+    Kind.ISSUE: issues.rows,
+    Kind.GATEWAY_MODEL_DEFINITION: gateway.rows,
+    Kind.GATEWAY_ENDPOINT: gateway.rows,
+    Kind.BUDGET_POLICY: gateway.rows,
+    Kind.GUARDRAIL: gateway.rows,
+    Kind.MCP_SERVER: mcp_servers.rows,
+    Kind.WEBHOOK: webhooks.rows,
 }
 
 
@@ -50,7 +81,9 @@ class MadeRows:
 
     def finish(self) -> Iterator[TableRows]:
         """Yield the rows that only the end can tell, after those of all objects."""
-        return iter(())
+        yield from workspaces.default_row(self._making)
+        yield from scorers.waiting_rows(self._making)
+        yield from gateway.guardrail_rows(self._making)
 
     @property
     def losses(self) -> tuple[Loss, ...]:
