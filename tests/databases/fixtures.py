@@ -15,6 +15,7 @@ from tests.databases.mariadb import MariaDB
 from tests.databases.postgresql import PostgreSQL
 from tests.databases.private import PrivateServer
 from tests.databases.sqlite import SqliteFiles
+from tests.servers import SERVER_PYTHON, EmptyDatabases
 
 Databases = PrivateServer | SqliteFiles
 #: Fixtures that give out databases, by the name of what runs them.
@@ -60,6 +61,20 @@ def empty_database(request: pytest.FixtureRequest, databases: Callable[[str], Da
     uri = kind.new_database()
     yield uri
     kind.drop_database(uri)
+
+
+@pytest.fixture(scope="session")
+def new_mlflow_database(databases: Callable[[str], Databases], empty_databases: EmptyDatabases) -> Callable[[str], str]:
+    """Makes a database that has MLflow's tables and no objects in one of `KINDS`, and gives its URI.
+
+    Migrated once in each process of the suite by the MLflow of `SERVER_PYTHON`, then copied. A server starts on it with
+    ``start_server(backend_uri=new_mlflow_database("postgresql"))``.
+    """
+
+    def of(kind: str) -> str:
+        return empty_databases.new_in(databases(kind), SERVER_PYTHON)
+
+    return of
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from tests.databases import MariaDB, PostgreSQL
 from tests.databases.fixtures import KINDS
 from tests.databases.installing import install_database_servers
+from tests.servers import with_driver
 
 ROOT = Path(__file__).parents[2]
 PAIR = [
@@ -37,8 +38,7 @@ sys.stdin.read()
 
 
 def engine_for(uri):
-    url = make_url(uri)
-    return create_engine(url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url)
+    return create_engine(with_driver(uri))
 
 
 def execute(uri, *statements):

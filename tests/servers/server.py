@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-from tests.servers.database import EmptyDatabases
+from tests.servers.database import EmptyDatabases, with_driver
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 10.0
@@ -40,13 +40,15 @@ def free_port() -> int:
 
 
 class MlflowServer:
-    """A context manager around ``mlflow server``: SQLite, artifacts on local disk, one worker, no jobs.
+    """A context manager around ``mlflow server``: SQLite or a given database, artifacts on local disk, one worker, no
+    jobs.
 
     Args:
         directory: Where database, artifacts and log are; may hold those of an earlier server.
         python: The Python whose MLflow serves.
         serve_artifacts: True: clients reach artifacts through the server (``mlflow-artifacts:``).
             False: they reach the local directory themselves.
+        backend_uri: A database, of any dialect, in place of `database`; needs its driver in that Python.
         databases: Gives the empty database if ``directory`` has none; without it the server makes its own, slowly.
         env: Further environment variables.
         options: Further options of ``mlflow server``.
@@ -58,6 +60,7 @@ class MlflowServer:
         *,
         python: str = SERVER_PYTHON,
         serve_artifacts: bool = True,
+        backend_uri: str = "",
         databases: EmptyDatabases | None = None,
         env: dict[str, str] | None = None,
         options: tuple[str, ...] = (),
@@ -67,6 +70,7 @@ class MlflowServer:
         self.serve_artifacts = serve_artifacts
         self.uri = ""
         self.version = ""
+        self._backend_uri = backend_uri
         self._databases = databases
         self._env = env or {}
         self._options = options
@@ -74,7 +78,7 @@ class MlflowServer:
 
     @property
     def database(self) -> Path:
-        """The SQLite file."""
+        """The SQLite file; not there with a given ``backend_uri``."""
         return self.directory / "mlflow.db"
 
     @property
@@ -99,7 +103,7 @@ class MlflowServer:
             ServerFailedError: It ended, or did not answer in time.
         """
         self.artifacts.mkdir(parents=True, exist_ok=True)
-        if self._databases is not None and not self.database.exists():
+        if self._databases is not None and not self._backend_uri and not self.database.exists():
             root = "mlflow-artifacts:/" if self.serve_artifacts else str(self.artifacts)
             self._databases.copy_to(self.database, self.python, root)
         port = free_port()
@@ -161,7 +165,7 @@ class MlflowServer:
             if self.serve_artifacts
             else ["--no-serve-artifacts", "--default-artifact-root", str(self.artifacts)]
         )
-        backend = ["--backend-store-uri", f"sqlite:///{self.database}"]
+        backend = ["--backend-store-uri", with_driver(self._backend_uri) or f"sqlite:///{self.database}"]
         address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         return [self.python, "-m", "mlflow", "server", *backend, *artifacts, *address, *self._options]
 
