@@ -1,4 +1,4 @@
-"""`experiments/search`: experiments with their tags."""
+"""`experiments/search`, `experiments/get`, `experiments/get-by-name`: experiments with their tags."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mlflow_archive.errors import NotFoundError
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.tracking.database.asking import Question, Route, present, tag_list
 
@@ -25,6 +26,22 @@ def search(question: Question) -> JSONObject:
     if len(found) > size:
         answer["next_page_token"] = str(before + size)
     return answer
+
+
+def get(question: Question) -> JSONObject:
+    """Return one experiment, by its id or its name.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    table = question.snapshot.tables["experiments"]
+    name, id = question.text("experiment_name"), question.text("experiment_id")
+    wanted = table.c.name == name if name else sa.cast(table.c.experiment_id, sa.String) == id
+    found = question.snapshot.rows(sa.select(table).where(question.here(table), wanted))
+    if not found:
+        raise NotFoundError(f"There is no experiment {name or id!r}.", code="resource_does_not_exist")
+    row = found[0]
+    return {"experiment": _experiment(row, _tags(question, [row["experiment_id"]]).get(row["experiment_id"], []))}
 
 
 def _experiment(row: dict[str, Any], tags: list[tuple[str, str]]) -> JSONObject:
@@ -48,4 +65,8 @@ def _tags(question: Question, ids: list[int]) -> dict[int, list[tuple[str, str]]
     return result
 
 
-ROUTES = (Route("POST", "/api/2.0/mlflow/experiments/search", search),)
+ROUTES = (
+    Route("POST", "/api/2.0/mlflow/experiments/search", search),
+    Route("GET", "/api/2.0/mlflow/experiments/get", get),
+    Route("GET", "/api/2.0/mlflow/experiments/get-by-name", get),
+)
