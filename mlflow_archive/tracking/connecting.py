@@ -17,6 +17,7 @@ _DEFAULT_DATABASE = "mlflow.db"
 #: An address without its scheme, as people write it.
 _BARE_ADDRESS = re.compile(r"([^/@]+@)?(?P<host>[\w.-]+:\d+)(/.*)?")
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:")
+_OTHER_DATABASE = re.compile(r"(postgres(ql)?|mysql|mariadb|mssql)(\+\w+)?:", re.IGNORECASE)
 
 
 def connect(
@@ -27,14 +28,15 @@ def connect(
     work_directory: Path | None = None,
     own: Mapping[str, str] | None = None,
 ) -> ServerClient:
-    """Connect to an MLflow server or to a SQLite store.
+    """Connect to an MLflow server, or open a store without one.
 
     Args:
-        uri: ``http(s)://...``, ``sqlite:///...``, ``databricks`` or ``databricks://profile``. None is MLflow's own
+        uri: ``http(s)://...``, the URI of a database, ``databricks`` or ``databricks://profile``. None is MLflow's own
             default: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder. A user and password in it are
             used, and never shown.
         parallelism: How many requests may be under way at once.
-        read_only: True for a source: a SQLite store is copied first, and the copy is opened.
+        read_only: True for what must not be changed: a SQLite store is copied first, and the copy is opened; another
+            database is opened without the right to write.
         work_directory: Where such a copy is kept while it is needed; by default the system's temporary folder.
         own: Settings of this server in place of the process's environment variables
             (`mlflow_archive.tracking.settings`); its ``MLFLOW_TRACKING_URI`` counts where no ``uri`` is given.
@@ -44,7 +46,8 @@ def connect(
 
     Raises:
         UsageError: The URI says nothing that can be connected to.
-        UnsupportedError: The URI is of a kind that needs a server before it.
+        UnsupportedError: The URI is of a kind that needs a server before it; the driver is not installed; or the
+            schema of the database is not the installed MLflow's.
         UnavailableError: Nobody answers.
         NotFoundError: There is no such SQLite file to read.
     """
@@ -59,6 +62,12 @@ def connect(
 
         path = _database_path(chosen)
         return EmbeddedClient(path, read_only=read_only, parallelism=parallelism, work_directory=work_directory)
+    if _OTHER_DATABASE.match(chosen):
+        from mlflow_archive.tracking.database.addresses import database_address
+        from mlflow_archive.tracking.embedded import EmbeddedClient
+
+        address = database_address(chosen)
+        return EmbeddedClient(address, read_only=read_only, parallelism=parallelism, work_directory=work_directory)
     if chosen.lower().startswith("databricks"):
         _refuse_settings(own)
         from mlflow_archive.tracking.databricks.client import DatabricksClient
@@ -82,10 +91,8 @@ def connect_source(
     Raises:
         MlflowArchiveError: As `connect`, and as `database.snapshot.Snapshot.open`.
     """
-    from mlflow_archive.tracking.database.addresses import is_database
-
     chosen = _default_uri(own) if uri is None else uri.strip()
-    if not is_database(chosen) or _SQLITE.match(chosen):
+    if not _OTHER_DATABASE.match(chosen):
         return connect(chosen, parallelism=parallelism, read_only=True, work_directory=work_directory, own=own)
     from mlflow_archive.tracking.database.client import DatabaseClient
     from mlflow_archive.tracking.database.snapshot import Snapshot
@@ -140,13 +147,6 @@ def _refusal(uri: str) -> UsageError | UnsupportedError:
     if bare := _BARE_ADDRESS.fullmatch(uri):
         return UsageError(
             f"The address of {bare['host']} lacks http:// or https:// before it: write http://{bare['host']}."
-        )
-    database = scheme.partition("+")[0]
-    if database in ("postgresql", "postgres", "mysql", "mssql", "oracle"):
-        return UnsupportedError(
-            f"A {database} database is reached through a server: start `mlflow server --backend-store-uri "
-            f"{database}://...` and give its http address.",
-            code="database_uri",
         )
     if scheme in ("", "file") or len(scheme) == 1:
         return UnsupportedError(

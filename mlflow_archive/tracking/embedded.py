@@ -1,40 +1,34 @@
-"""A SQLite store without a server: a private MLflow server in a child process, on this machine, for us alone.
+"""A store without a server: a private MLflow server in a child process, on this machine, for us alone.
 
-A source is copied first and the copy is opened, because MLflow migrates what it opens; the original keeps every byte.
-A target is opened itself.
+MLflow migrates what it opens. So a SQLite file that is only read is copied first and the copy is opened; the original
+keeps every byte. A target is opened itself, if its schema is the installed MLflow's or it is empty. Of other databases
+there is no copy: what is only read there is opened through connections that cannot write, and in place of an empty one
+a new SQLite file is.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
-import tempfile
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
-from mlflow_archive.errors import (
-    MlflowArchiveError,
-    NotAuthorisedError,
-    UnavailableError,
-    UnsupportedError,
-    UsageError,
-)
+from mlflow_archive.errors import NotAuthorisedError, UsageError
+from mlflow_archive.tracking.child import end, environment_of, private_folder, start
 from mlflow_archive.tracking.http_client import HttpClient
 from mlflow_archive.tracking.sending import PrivateSender
-from mlflow_archive.tracking.sqlite_file import (
-    DatabaseFacts,
-    copy_database,
-    read_experiment_ids,
-    read_facts,
-)
+from mlflow_archive.tracking.sqlite_file import DatabaseFacts, copy_database, read_experiment_ids, read_facts
 from mlflow_archive.tracking.transport import RetryPolicy
 
-_END_SECONDS = 10.0
+if TYPE_CHECKING:
+    from mlflow_archive.tracking.database.addresses import DatabaseAddress
+
+_SERVER = "mlflow_archive.tracking.embedded_server"
+_PROXY = "mlflow-artifacts:/"
 
 
 class EmbeddedClient(HttpClient):
@@ -42,48 +36,61 @@ class EmbeddedClient(HttpClient):
 
     Attributes:
         invented_experiment_ids: Experiments that MLflow made when it opened our copy; the original has none of them.
-        artifact_roots: Relative paths begin where the database is. Behind ``mlflow-artifacts:`` is the folder that
-            ``mlflow server`` makes beside its database, if it is there.
+        artifact_roots: Of a SQLite file: relative paths begin where it is, and behind ``mlflow-artifacts:`` is the
+            folder that ``mlflow server`` makes beside it, if it is there. Other databases tell nothing.
+        needs_destination: New experiments get addresses ``mlflow-artifacts:/...``, and nothing here says where those
+            lead.
     """
 
     local = True
+    needs_destination = False
 
     def __init__(
-        self, path: Path, *, read_only: bool, parallelism: int = 8, work_directory: Path | None = None
+        self,
+        database: Path | DatabaseAddress,
+        *,
+        read_only: bool,
+        parallelism: int = 8,
+        work_directory: Path | None = None,
     ) -> None:
         """Start the server.
 
         Args:
-            path: The SQLite file.
-            read_only: True for a source: work on a copy. False for a target: open the file, make it if need be.
+            database: A SQLite file, or the address of another database.
+            read_only: True for what must not be changed. False for a target: open it, make it if need be.
             parallelism: How many requests may be under way at once.
-            work_directory: Where the private folder with the copy is made; by default the system's temporary folder.
+            work_directory: Where the private folder with a copy is made; by default the system's temporary folder.
 
         Raises:
-            NotFoundError: A source that is not there.
-            UsageError: The file is not an MLflow database.
-            UnsupportedError: Its schema is newer than the installed MLflow's; or older, for a target.
+            NotFoundError: A SQLite file to read that is not there.
+            UsageError: It is not an MLflow database.
+            UnsupportedError: Its schema is newer than the installed MLflow's; or older, and it must not be migrated.
+            NotAuthorisedError: The database refuses the user.
             UnavailableError: It cannot be read, or the server did not come up.
         """
-        path = path.absolute()
-        self._folder = path.parent
-        self.artifact_roots = _artifact_roots(self._folder)
-        facts = _facts(path, read_only=read_only)
-        self._scratch = _private_folder(work_directory)
+        self._scratch = private_folder(work_directory)
         self._end_scratch = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         try:
-            database = path
-            if read_only:
-                database = self._scratch / "copy.db"
-                copy_database(path, database)
-            self._child, port, token = _start(database, self._scratch, self._environment(database, facts, read_only))
-            self._end_child = weakref.finalize(self, _end, self._child)
-            sender = PrivateSender(f"http://127.0.0.1:{port}", token, parallelism=parallelism)
-            super().__init__(
-                f"sqlite:///{path}", sender, parallelism=parallelism, policy=RetryPolicy(timeout_seconds=600)
+            if isinstance(database, Path):
+                store = _file_store(database.absolute(), self._scratch, read_only=read_only)
+            else:
+                store = _database_store(database, self._scratch, read_only=read_only)
+            self.artifact_roots = store.artifact_roots
+            self.needs_destination = store.artifact_root == _PROXY
+            token = secrets.token_urlsafe(32)
+            self._child, answer = start(
+                _SERVER,
+                {"uri": store.uri, "shown": store.shown, "token": token, "migrate": store.migrate},
+                subject=store.shown,
+                scratch=self._scratch,
+                environment=_environment(store),
+                hidden=store.hidden,
             )
-            if read_only and facts is not None:
-                self.invented_experiment_ids = read_experiment_ids(database) - facts.experiment_ids
+            self._end_child = weakref.finalize(self, end, self._child)
+            sender = PrivateSender(f"http://127.0.0.1:{int(answer['port'])}", token, parallelism=parallelism)
+            super().__init__(store.shown, sender, parallelism=parallelism, policy=RetryPolicy(timeout_seconds=600))
+            if store.copy is not None and store.facts is not None:
+                self.invented_experiment_ids = read_experiment_ids(store.copy) - store.facts.experiment_ids
         except BaseException:
             self.close()
             raise
@@ -96,31 +103,61 @@ class EmbeddedClient(HttpClient):
             self._end_child()
         self._end_scratch()
 
-    def _environment(self, database: Path, facts: DatabaseFacts | None, read_only: bool) -> dict[str, str]:
-        environment = {name: value for name, value in os.environ.items() if not _is_for_another_server(name)}
-        environment.update(
-            PYTHONPATH=_python_path(),
-            PYTHONUNBUFFERED="1",
-            MLFLOW_DISABLE_TELEMETRY="true",
-            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
-            # The token guards better, and no browser is meant to come.
-            MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE="true",
-            _MLFLOW_SERVER_FILE_STORE=f"sqlite:///{database}",
-            _MLFLOW_SERVER_ARTIFACT_ROOT=str((self._scratch if read_only else self._folder) / "mlruns"),
-        )
-        if facts is not None and facts.workspaces:
-            environment["MLFLOW_ENABLE_WORKSPACES"] = "true"
-        destination = self.artifact_roots.get("mlflow-artifacts:/")
-        if destination is not None:
-            environment["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
-            environment["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = destination
-        return environment
+
+@dataclass(frozen=True)
+class _Store:
+    """What the child opens.
+
+    Attributes:
+        uri: For MLflow, with a password; goes over standard input alone.
+        shown: For people.
+        artifact_root: Where the artifacts of new experiments are.
+        artifact_roots: As of `EmbeddedClient`.
+        migrate: Whether it may be brought to the installed MLflow's schema: it is our copy.
+        facts: What was seen of it; None if it is empty.
+        copy: The file with our copy.
+        hidden: What must be in no message.
+    """
+
+    uri: str
+    shown: str
+    artifact_root: str
+    artifact_roots: dict[str, str]
+    migrate: bool = False
+    facts: DatabaseFacts | None = None
+    copy: Path | None = None
+    hidden: tuple[str, ...] = ()
 
 
-def _artifact_roots(folder: Path) -> dict[str, str]:
+def _file_store(path: Path, scratch: Path, *, read_only: bool) -> _Store:
+    facts = _facts(path, read_only=read_only)
+    roots = sqlite_artifact_roots(path.parent)
+    shown = f"sqlite:///{path}"
+    if not read_only:
+        return _Store(shown, shown, str(path.parent / "mlruns"), roots, facts=facts)
+    copy = scratch / "copy.db"
+    copy_database(path, copy)
+    return _Store(f"sqlite:///{copy}", shown, str(scratch / "mlruns"), roots, migrate=True, facts=facts, copy=copy)
+
+
+def _database_store(address: DatabaseAddress, scratch: Path, *, read_only: bool) -> _Store:
+    from mlflow_archive.tracking.database.looking import look, without_writing
+
+    facts = look(address)
+    if read_only and facts is None:
+        return _Store(f"sqlite:///{scratch / 'empty.db'}", address.shown, _PROXY, {})
+    url = without_writing(address) if read_only else address.url
+    password = str(address.url.password or "")
+    hidden = tuple({password, quote(password, safe=""), quote_plus(password)} - {""})
+    uri = url.render_as_string(hide_password=False)
+    return _Store(uri, address.shown, _PROXY, {}, facts=facts, hidden=hidden)
+
+
+def sqlite_artifact_roots(folder: Path) -> dict[str, str]:
+    """Return where the paths of a server lead that was started in a folder and keeps its database there."""
     roots = {"./": str(folder), "mlruns": str(folder / "mlruns"), "mlartifacts": str(folder / "mlartifacts")}
     destination = folder / "mlartifacts"
-    return {**roots, "mlflow-artifacts:/": str(destination)} if destination.is_dir() else roots
+    return {**roots, _PROXY: str(destination)} if destination.is_dir() else roots
 
 
 def _facts(path: Path, *, read_only: bool) -> DatabaseFacts | None:
@@ -134,90 +171,17 @@ def _facts(path: Path, *, read_only: bool) -> DatabaseFacts | None:
     return read_facts(path)
 
 
-def _private_folder(work_directory: Path | None) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix="mlflow-archive-", dir=work_directory)).absolute()
-    except OSError as error:
-        where = work_directory or tempfile.gettempdir()
-        raise UsageError(
-            f"No private folder can be made in {where}: {error.strerror}.", code="work_directory"
-        ) from None
-
-
-def _start(database: Path, scratch: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], int, str]:
-    """Start the child and wait for its port."""
-    token = secrets.token_urlsafe(32)
-    log = scratch / "server.log"
-    with log.open("wb") as log_file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "mlflow_archive.tracking.embedded_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log_file,
-            cwd=scratch,
-            env=environment,
-            # Ctrl-C is for us: the server must live until what is under way has been settled.
-            start_new_session=True,
-        )
-    migrate = database.parent == scratch
-    order = {"database": str(database), "token": token, "migrate": migrate, "scratch": str(scratch)}
-    try:
-        port = _agree(child, order, log)
-    except BaseException:
-        _end(child)
-        raise
-    return child, port, token
-
-
-def _agree(child: subprocess.Popen[bytes], order: dict[str, object], log: Path) -> int:
-    """Give the child its order and return the port it answers with."""
-    line = b""
-    if child.stdin is not None and child.stdout is not None:
-        try:
-            child.stdin.write(json.dumps(order).encode() + b"\n")
-            child.stdin.flush()
-            line = child.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-    if not line:
-        tail = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2][:500]
-        raise UnavailableError(
-            f"MLflow could not open {order['database']}: {tail or 'it gave no reason'}.", code="embedded"
-        )
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
-        raise _refusal(str(answer["error"]), str(answer["code"]))
-    return int(answer["port"])
-
-
-def _refusal(message: str, code: str) -> MlflowArchiveError:
-    return UnsupportedError(message, code=code)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Close the pipe, upon which the child ends, and see to it that it does."""
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            pipe.close()
-    try:
-        child.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _python_path() -> str:
-    """Return where the child finds what we found: relative entries would mean another folder there."""
-    return os.pathsep.join(str(Path(entry or ".").absolute()) for entry in sys.path)
-
-
-def _is_for_another_server(name: str) -> bool:
-    """Tell whether a variable says where and how to reach, or how to run, a server that is not this one."""
-    return name.startswith(
-        ("MLFLOW_TRACKING_", "MLFLOW_REGISTRY_", "MLFLOW_SERVER_", "_MLFLOW_", "MLFLOW_WORKSPACE", "MLFLOW_EXPERIMENT_")
-    ) or name in (
-        "MLFLOW_RUN_ID",
-        "MLFLOW_BACKEND_STORE_URI",
-        "MLFLOW_ARTIFACTS_DESTINATION",
-        "prometheus_multiproc_dir",
-    )
+def _environment(store: _Store) -> dict[str, str]:
+    own = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # The token guards better, and no browser is meant to come.
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": store.artifact_root,
+    }
+    if store.facts is not None and store.facts.workspaces:
+        own["MLFLOW_ENABLE_WORKSPACES"] = "true"
+    destination = store.artifact_roots.get(_PROXY)
+    if destination is not None:
+        own["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+        own["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = destination
+    return environment_of(own)

@@ -1,25 +1,21 @@
-"""The child process: the installed MLflow's own server, for one SQLite file and one parent.
+"""The child process: the installed MLflow's own server, for one database and one parent.
 
-Started by `mlflow_archive.tracking.embedded`. Reads one line of JSON from standard input (what to open, and the token
-that every request must carry), answers with one line on standard output (the port, or why not), and serves on the
-loopback interface until standard input closes, which it does when the parent ends, however it ends.
+Started by `mlflow_archive.tracking.embedded`. Its order says what to open, and the token that every request must carry;
+its answer is the port, or why not. It serves on the loopback interface until the parent ends, however it ends.
 """
 
 from __future__ import annotations
 
 import hmac
 import importlib
-import json
 import os
-import shutil
 import socket
-import sys
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mlflow_archive.errors import MlflowArchiveError, UnsupportedError
+from mlflow_archive.tracking.child import heard, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,55 +23,40 @@ class Order:
     """What the parent wants.
 
     Attributes:
-        database: Path of the SQLite file.
+        uri: The database for SQLAlchemy, with its password.
+        shown: The database for people.
         token: Every request must carry it.
-        migrate: Whether the file may be brought to the installed MLflow's schema: it is our copy, or new.
-        scratch: A folder to remove at the end.
+        migrate: Whether it may be brought to the installed MLflow's schema: it is our copy.
     """
 
-    database: str
+    uri: str
+    shown: str
     token: str
     migrate: bool
-    scratch: str
 
 
 def main() -> None:
     """Serve until the parent is gone."""
-    # Whatever a library prints must not get between us and the parent.
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    order = Order(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_parent, args=(order.scratch,), daemon=True).start()
+    words, reply = heard()
+    order = Order(**words)
     try:
         _prepare_database(order)
         serve, port = _prepare_server(order.token)
     except MlflowArchiveError as error:
-        _reply(answer, {"code": error.code, "error": str(error)})
+        reply(refusal(error))
         return
-    _reply(answer, {"port": port})
+    reply({"port": port})
     serve()
-
-
-def _reply(answer: Any, message: dict[str, object]) -> None:
-    answer.write(json.dumps(message) + "\n")
-    answer.close()
-
-
-def _end_with_parent(scratch: str) -> None:
-    while os.read(0, 4096):
-        continue
-    shutil.rmtree(scratch, ignore_errors=True)
-    os._exit(0)
 
 
 def _prepare_database(order: Order) -> None:
     """Bring the schema up to date if allowed, and let MLflow open its stores."""
+    # MLflow's handlers look here; what a process sets itself is in no list of processes.
+    os.environ["_MLFLOW_SERVER_FILE_STORE"] = order.uri
     from mlflow.server.handlers import initialize_backend_stores
 
-    if os.path.exists(order.database) and os.path.getsize(order.database):  # noqa: PTH110, PTH202
-        _check_schema(order)
-    uri = os.environ["_MLFLOW_SERVER_FILE_STORE"]
-    initialize_backend_stores(uri, uri, os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"])
+    _check_schema(order)
+    initialize_backend_stores(order.uri, order.uri, os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"])
 
 
 def _check_schema(order: Order) -> None:
@@ -84,13 +65,12 @@ def _check_schema(order: Order) -> None:
     from mlflow.store.db import utils as database
     from mlflow.version import VERSION
 
-    uri = f"sqlite:///{order.database}"
-    engine = database.create_sqlalchemy_engine(uri)
+    engine = database.create_sqlalchemy_engine(order.uri)
     try:
         current = database._get_schema_version(engine)
-        script = ScriptDirectory.from_config(database._get_alembic_config(uri))
-        if current == script.get_current_head():
-            return
+        script = ScriptDirectory.from_config(database._get_alembic_config(order.uri))
+        if current in (None, script.get_current_head()):
+            return  # MLflow makes the tables of an empty database when it opens it
         try:
             script.get_revision(current)
         except CommandError:
@@ -101,12 +81,16 @@ def _check_schema(order: Order) -> None:
         if not order.migrate:
             raise UnsupportedError(
                 f"The database has an older schema than MLflow {VERSION} needs: back it up, then run "
-                f"'mlflow db upgrade sqlite:///{order.database}'.",
+                f"'mlflow db upgrade {order.shown}'{_with_login(order)}.",
                 code="older_schema",
             )
         database._upgrade_db(engine)
     finally:
         engine.dispose()
+
+
+def _with_login(order: Order) -> str:
+    return "" if order.shown.startswith("sqlite:") else ", with user and password in the address"
 
 
 def _prepare_server(token: str) -> tuple[Callable[[], None], int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlflow_archive.errors import MlflowArchiveError, UnsupportedError, UsageError
+from mlflow_archive.errors import MlflowArchiveError, UnavailableError, UnsupportedError, UsageError
 from mlflow_archive.tracking import embedded
 from mlflow_archive.tracking.connecting import connect
 from tests.tracking.fault_server import FaultServer
@@ -18,9 +18,9 @@ from tests.tracking.fault_server import FaultServer
     [
         ("databricks://scope:prefix", UsageError, "databricks://profile"),
         ("databricks://profile/else/where", UsageError, "databricks://profile"),
-        ("postgresql://user:pw@host/db", UnsupportedError, "start `mlflow server"),
-        ("mysql+pymysql://user:pw@host/db", UnsupportedError, "start `mlflow server"),
-        ("mssql+pyodbc://user:pw@host/db", UnsupportedError, "start `mlflow server"),
+        ("postgresql://user:pw@host", UsageError, "names no database"),
+        ("postgresql://user:pw@127.0.0.1:1/db", UnavailableError, "postgresql://127.0.0.1:1/db cannot be read"),
+        ("mysql+absent://user:pw@host/db", UnsupportedError, "Python package absent is needed"),
         ("./mlruns", UnsupportedError, "The folder"),
         ("file:///srv/mlruns", UnsupportedError, "The folder"),
         ("localhost:5000", UsageError, "write http://localhost:5000"),

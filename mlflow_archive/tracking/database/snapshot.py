@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import LifoQueue
@@ -85,7 +85,7 @@ class Snapshot:
         address = database_address(uri)
         with ExitStack() as stack:
             url, scratch = _readable(address, work_directory, stack)
-            with _told(address):
+            with told(address):
                 engine = sa.create_engine(url, pool_size=parallelism + 1, max_overflow=0)
                 stack.callback(engine.dispose)
                 snapshot = cls(address, engine, _connections(engine, address.dialect, parallelism, stack))
@@ -117,6 +117,26 @@ class Snapshot:
         with self._connection() as connection:
             return [tuple(row) for row in connection.execute(statement)]
 
+    def pieces(
+        self,
+        statement: sa.Select[Any],
+        take: Callable[[Sequence[tuple[Any, ...]]], None],
+        *,
+        size: int = BATCH_ROWS,
+    ) -> None:
+        """Hand a large answer to ``take``, so many rows at a time, with the values as the driver gives them.
+
+        ``take`` keeps the connection waiting: it may not ask this snapshot.
+        """
+        columns = (sa.type_coerce(column, sa.types.NullType()) for column in statement.selected_columns)
+        options = {"stream_results": self.dialect != "sqlite"}
+        with self._connection() as connection:
+            result = connection.execute(statement.with_only_columns(*columns), execution_options=options)
+            # SQLite's own cursor reads rows as they are asked for, and makes no other object of each.
+            cursor = result.cursor if self.dialect == "sqlite" else None
+            while found := (cursor or result).fetchmany(size):
+                take(found)
+
     def batches(
         self,
         table: sa.Table,
@@ -142,7 +162,7 @@ class Snapshot:
             if where is not None:
                 statement = statement.where(where)
             if last is not None:
-                statement = statement.where(_after(keys, last, self.dialect))
+                statement = statement.where(after(keys, last, self.dialect))
             found = self.tuples(statement)
             if found:
                 yield [row[: len(shown)] for row in found]
@@ -172,7 +192,7 @@ class Snapshot:
     def _connection(self) -> Iterator[sa.Connection]:
         connection = self._free.get()
         try:
-            with _told(self.address):
+            with told(self.address):
                 yield connection
         finally:
             self._free.put(connection)
@@ -251,7 +271,7 @@ def _begin(connection: sa.Connection, *statements: str) -> sa.Connection:
     return connection
 
 
-def _after(keys: Sequence[sa.Column[Any]], last: tuple[Any, ...], dialect: str) -> sa.ColumnElement[bool]:
+def after(keys: Sequence[sa.Column[Any]], last: tuple[Any, ...], dialect: str) -> sa.ColumnElement[bool]:
     """Return the condition for the rows after the last one, in the order of the keys."""
     if dialect != "mssql":
         return sa.tuple_(*keys) > sa.tuple_(
@@ -261,7 +281,7 @@ def _after(keys: Sequence[sa.Column[Any]], last: tuple[Any, ...], dialect: str) 
 
 
 @contextmanager
-def _told(address: DatabaseAddress) -> Iterator[None]:
+def told(address: DatabaseAddress) -> Iterator[None]:
     """Say in a sentence what a database refused; its own words may hold the address with the password."""
     try:
         yield
