@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.databases.filled import OLD_VERSIONS, unpack
-from tests.databases.mariadb import MariaDB
+from tests.databases.mariadb import ExactMariaDB, MariaDB
 from tests.databases.postgresql import PostgreSQL
 from tests.databases.private import PrivateServer
 from tests.databases.sqlite import SqliteFiles
 from tests.servers import SERVER_PYTHON, EmptyDatabases
 
-Databases = PrivateServer | SqliteFiles
+Databases = PrivateServer | SqliteFiles | ExactMariaDB
 #: Fixtures that give out databases, by the name of what runs them.
 KINDS = ("sqlite", "postgresql", "mariadb")
+#: The same, for what has names that differ only in what MariaDB's databases do not tell apart by default.
+EXACT_KINDS = ("sqlite", "postgresql", "exact_mariadb")
 
 
 @pytest.fixture(scope="session")
@@ -36,18 +38,27 @@ def postgresql() -> Iterator[PrivateServer]:
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[PrivateServer]:
-    """A MariaDB server: ``mariadb.new_database()`` is ``mysql+pymysql://user:password@127.0.0.1:port/name``."""
+def mariadb() -> Iterator[MariaDB]:
+    """A MariaDB server: ``mariadb.new_database()`` is ``mysql+pymysql://user:password@127.0.0.1:port/name``.
+
+    As by default, its databases hold «Customer» and «customer» to be the same.
+    """
     with MariaDB() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
+def exact_mariadb(mariadb: MariaDB) -> ExactMariaDB:
+    """Databases of `mariadb` that tell every text from every other."""
+    return ExactMariaDB(mariadb)
+
+
+@pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest) -> Callable[[str], Databases]:
-    """Gives what makes databases of one of `KINDS`."""
+    """Gives what makes databases of one of `KINDS` or `EXACT_KINDS`."""
 
     def of(kind: str) -> Databases:
-        assert kind in KINDS
+        assert kind in {*KINDS, *EXACT_KINDS}
         made: Databases = request.getfixturevalue(kind)
         return made
 
@@ -65,7 +76,7 @@ def empty_database(request: pytest.FixtureRequest, databases: Callable[[str], Da
 
 @pytest.fixture(scope="session")
 def new_mlflow_database(databases: Callable[[str], Databases], empty_databases: EmptyDatabases) -> Callable[[str], str]:
-    """Makes a database that has MLflow's tables and no objects in one of `KINDS`, and gives its URI.
+    """Makes a database that has MLflow's tables and no objects in one of `KINDS` or `EXACT_KINDS`, and gives its URI.
 
     Migrated once in each process of the suite by the MLflow of `SERVER_PYTHON`, then copied. A server starts on it with
     ``start_server(backend_uri=new_mlflow_database("postgresql"))``.

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -22,21 +23,30 @@ SMALL = ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--perfo
 NEAR = ["--bind-address=127.0.0.1", "--skip-name-resolve", "--socket=mariadb.sock", "--pid-file=mariadb.pid"]
 
 
+#: What MariaDB takes where nobody chooses.
+DEFAULT = "utf8mb4_general_ci"
+#: Every difference counts: capital letters, accents, blanks at the end.
+EXACT = "utf8mb4_nopad_bin"
+
+
 class MariaDB(PrivateServer):
     """A MariaDB server whose databases are of utf8mb4, which tells no capital letters from small ones."""
 
     dialect = "mysql"
 
-    def new_database(self) -> str:
+    def new_database(self, collation: str = DEFAULT) -> str:
         name = self._next_name()
         with self._administrator() as cursor:
-            cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+            cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE {collation}")
             cursor.execute(f"GRANT ALL PRIVILEGES ON `{name}`.* TO '{USER}'@'127.0.0.1'")
         return f"mysql+pymysql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{name}"
 
     def copy(self, uri: str) -> str:
-        made, origin = self.new_database(), self._name_of(uri)
+        origin = self._name_of(uri)
         with self._administrator() as cursor:
+            schema = "SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = %s"
+            cursor.execute(schema, (origin,))
+            made = self.new_database(cursor.fetchone()[0])
             cursor.execute("SET foreign_key_checks = 0")
             cursor.execute("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
             cursor.execute(f"SHOW FULL TABLES FROM `{origin}` WHERE Table_type = 'BASE TABLE'")
@@ -92,3 +102,14 @@ class MariaDB(PrivateServer):
             connection.cursor() as cursor,
         ):
             yield cursor
+
+
+class ExactMariaDB:
+    """The same server, whose databases here tell every text from every other, as SQLite and PostgreSQL do."""
+
+    dialect = MariaDB.dialect
+
+    def __init__(self, server: MariaDB) -> None:
+        self.new_database = partial(server.new_database, EXACT)
+        self.copy = server.copy
+        self.drop_database = server.drop_database

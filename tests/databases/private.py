@@ -13,10 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tests.databases.installing import program
 from tests.servers.server import WITH_ITS_STARTER, free_port
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 READY_SECONDS = 90.0
 #: Database servers refuse to be root's; this user owns nothing else.
@@ -56,7 +60,7 @@ class PrivateServer(ABC):
     def drop_database(self, uri: str) -> None:
         """Drop a database of this server, and the connections to it."""
 
-    def start(self) -> PrivateServer:
+    def start(self) -> Self:
         """Make the server, start it, and wait until it answers.
 
         Raises:
@@ -65,15 +69,17 @@ class PrivateServer(ABC):
         # Not below pytest's own folder, which lets nobody but its user pass.
         self.folder = Path(tempfile.mkdtemp(prefix=f"mlflow-archive-{self.dialect}-"))
         try:
+            (self.folder / "temporary").mkdir()
             if os.geteuid() == 0:
-                shutil.chown(self.folder, UNPRIVILEGED)
+                for folder in (self.folder, self.folder / "temporary"):
+                    shutil.chown(folder, UNPRIVILEGED)
             self._make()
             self.port = free_port()
             with self._log_path.open("ab") as log:
                 self._process = subprocess.Popen(
                     ["sh", "-c", WITH_ITS_STARTER, "sh", *self._command()],
                     cwd=self.folder,
-                    env=_environment(),
+                    env=self._environment(),
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.PIPE,
@@ -104,7 +110,7 @@ class PrivateServer(ABC):
                 return
             time.sleep(0.1)
 
-    def __enter__(self) -> PrivateServer:
+    def __enter__(self) -> Self:
         return self if self._process is not None else self.start()
 
     def __exit__(
@@ -141,6 +147,12 @@ class PrivateServer(ABC):
     def _end(self) -> None:
         """Ask the server to end at once; nothing of it is needed any more."""
 
+    def _environment(self) -> dict[str, str]:
+        others = ("PG", "MYSQL", "MARIADB", "LC_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        # Servers that share a folder for temporary files delete each other's when they start.
+        return {**kept, "LANG": "C.UTF-8", "HOME": str(self.folder), "TMPDIR": str(self.folder / "temporary")}
+
     def _next_name(self) -> str:
         self._number += 1
         return f"db{self._number}"
@@ -155,7 +167,7 @@ class PrivateServer(ABC):
         done = subprocess.run(
             [str(part) for part in command],
             cwd=self.folder,
-            env=_environment(),
+            env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -189,11 +201,6 @@ def needed(name: str) -> Path:
         how = "run 'python -m tests.storage.emulators.installing' in the checkout"
         raise DatabaseServerError(f"The tests need the program {name!r}, which is not installed: {how}.")
     return found
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "MYSQL", "MARIADB", "LC_"))}
-    return {**kept, "LANG": "C.UTF-8", "HOME": "/nonexistent"}
 
 
 def _as_whom() -> dict[str, object]:

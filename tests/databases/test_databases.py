@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tests.databases import MariaDB, PostgreSQL
 from tests.databases.fixtures import KINDS
@@ -88,6 +88,24 @@ def test_a_copy_has_the_rows_and_the_rules(databases, kind):
     (key,) = inspect(engine).get_foreign_keys("children")
     engine.dispose()
     assert key["referred_table"] == "parents"
+
+
+@pytest.mark.parametrize(("kind", "told_apart"), [("mariadb", False), ("exact_mariadb", True)])
+def test_texts_are_told_apart_as_the_database_was_made_to(databases, kind, told_apart):
+    place = databases(kind)
+    origin = place.new_database()
+    execute(origin, *PAIR)
+    for uri in (origin, place.copy(origin)):
+        for number, name in enumerate(("TWO", "two "), 2):
+            insert = f"INSERT INTO parents VALUES ({number}, '{name}')"
+            if told_apart:
+                execute(uri, insert)
+            else:
+                with pytest.raises(IntegrityError, match="Duplicate entry"):
+                    execute(uri, insert)
+        # What is made in a copy is of the same kind.
+        execute(uri, "CREATE TABLE more (name VARCHAR(50) UNIQUE)", "INSERT INTO more VALUES ('a')")
+        assert execute(uri, "SELECT count(*) FROM more WHERE name = 'A'") == [(0 if told_apart else 1,)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
