@@ -1,0 +1,85 @@
+"""All rows of a table in the order of its primary key, in pieces that memory can hold whatever the rows hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mlflow_archive.tracking.database.columns import ReadColumn, convert, size_in_bytes
+from mlflow_archive.tracking.database.snapshot import BATCH_ROWS, Snapshot, after
+
+#: About how many bytes the rows of a piece have, at most, unless one row has more.
+PIECE_BYTES = 8 << 20
+
+Row = tuple[Any, ...]
+
+
+def walk(snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn]) -> Iterator[list[Row]]:
+    """Yield the rows of a table, lazily, at most `BATCH_ROWS` or about `PIECE_BYTES` at a time.
+
+    Rows with texts of any length are weighed by the database first. Rows of equal order, which only a table without a
+    primary key has, may come in any order.
+    """
+    asked = [column.asked for column in columns]
+    if not table.primary_key.columns:
+        pieces = _by_offset(snapshot, table, columns, asked)
+    elif any(column.most_bytes is None for column in columns):
+        pieces = _weighed(snapshot, table, columns, asked)
+    else:
+        width = sum(column.most_bytes or 0 for column in columns)
+        size = max(1, min(BATCH_ROWS, PIECE_BYTES * 4 // width))
+        pieces = snapshot.batches(table, columns=asked, size=size)
+    for piece in pieces:
+        yield convert(piece, columns)
+
+
+def _weighed(
+    snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn], asked: Sequence[sa.ColumnElement[Any]]
+) -> Iterator[list[Row]]:
+    keys = [*table.primary_key.columns]
+    weight = size_in_bytes(columns, snapshot.dialect)
+    last: Row | None = None
+    for heads in snapshot.batches(table, columns=[*keys, weight]):
+        for end in _ends([int(head[-1]) for head in heads]):
+            final = heads[end][:-1]
+            statement = sa.select(*asked).where(sa.not_(after(keys, final, snapshot.dialect))).order_by(*keys)
+            if last is not None:
+                statement = statement.where(after(keys, last, snapshot.dialect))
+            yield snapshot.tuples(statement)
+            last = final
+
+
+def _ends(weights: Sequence[int]) -> Iterator[int]:
+    """Yield the index of the last row of each piece."""
+    total = 0
+    for index, weight in enumerate(weights):
+        if total and total + weight > PIECE_BYTES:
+            yield index - 1
+            total = 0
+        total += max(1, weight)
+    if weights:
+        yield len(weights) - 1
+
+
+def _by_offset(
+    snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn], asked: Sequence[sa.ColumnElement[Any]]
+) -> Iterator[list[Row]]:
+    """Read a table without a primary key, which MLflow has none of: slower, and NULL has no order to go on from."""
+    texts = [sa.cast(column.asked, sa.Text) for column in columns if column.column.withheld is None]
+    # In MySQL texts that differ can be of equal order.
+    order = [sa.cast(text, sa.LargeBinary) for text in texts] if snapshot.dialect == "mysql" else texts
+    weights = sa.select(size_in_bytes(columns, snapshot.dialect)).select_from(table).order_by(*order)
+    start = 0
+    while True:
+        heads = snapshot.tuples(weights.limit(BATCH_ROWS).offset(start))
+        first = 0
+        for end in _ends([int(head[0]) for head in heads]):
+            size = end + 1 - first
+            statement = sa.select(*asked).select_from(table).order_by(*order)
+            yield snapshot.tuples(statement.limit(size).offset(start + first))
+            first = end + 1
+        if len(heads) < BATCH_ROWS:
+            return
+        start += len(heads)
