@@ -162,6 +162,8 @@ class Item:
 
     key: ObjectKey
     load: Callable[[], Content]
+    skipped: str = ""
+    """Why it is not taken and not loaded, where the source knows that when it lists it; no loss."""
 
 
 class Status(str, Enum):

@@ -189,6 +189,8 @@ class _Transfer:
 
     def _write(self, item: Item) -> Outcome:
         """Run in a worker."""
+        if item.skipped:
+            return Outcome(item.key, Status.SKIPPED, item.skipped)
         watched = WatchedItem(item, self._stop)
         try:
             outcome = self._sink.write(watched.item)

@@ -32,7 +32,7 @@ class Selection:
             milliseconds since the epoch.
         until_ms: Latest such time, exclusive.
         kinds: Only these kinds; None is all.
-        artifacts: False leaves all blobs out, but for those that `version_files` asks for.
+        artifacts: False leaves all blobs out, but for the tables of a database and what `version_files` asks for.
         run_ids: Only these runs; None is all.
         logged_model_ids: Only these logged models; None is all.
         experiment_ids: Only these experiments; None is all. Set by a closure.
@@ -84,7 +84,7 @@ class Selection:
 
     def wants_files(self, kind: Kind) -> bool:
         """Tell whether the blobs of objects of this kind are wanted."""
-        return self.artifacts or (self.version_files and kind is Kind.REGISTERED_MODEL)
+        return self.artifacts or kind is Kind.DATABASE or (self.version_files and kind is Kind.REGISTERED_MODEL)
 
     def wants_experiment(self, experiment_id: str, name: str) -> bool:
         """Tell whether an experiment, and so what is below it, is wanted."""

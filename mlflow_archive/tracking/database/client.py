@@ -16,7 +16,10 @@ from mlflow_archive.errors import NotFoundError, UnsupportedError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.tracking.database.asking import DEFAULT_WORKSPACE, Question, Route
+from mlflow_archive.tracking.database.dump import DatabaseDump
+from mlflow_archive.tracking.database.leaving_out import VERSION_TABLE
 from mlflow_archive.tracking.database.revisions import release_after, release_of
+from mlflow_archive.tracking.database.secrets import PLAIN, TableWishes
 from mlflow_archive.tracking.database.snapshot import Snapshot
 from mlflow_archive.tracking.database.trace_rows import TraceRows
 
@@ -32,6 +35,7 @@ _FAMILIES = (
 )
 #: Kind -> the table without which a database has none.
 TABLES: dict[Kind, str] = {
+    Kind.DATABASE: VERSION_TABLE,
     Kind.EXPERIMENT: "experiments",
     Kind.TRACE: "trace_info",
     Kind.WORKSPACE: "workspaces",
@@ -50,6 +54,7 @@ class DatabaseClient:
         snapshot: The database; closed with the client.
         only_kinds: The kinds whose tables are there.
         steady: Nothing changes while it is read.
+        dump: Its tables as they are.
         trace_store: Spans and links of many traces at once.
         answers_for_deleted: What belongs to deleted experiments is answered for, which a server refuses.
         search_tells_locations: A search for versions of a model also says where their files are.
@@ -61,8 +66,12 @@ class DatabaseClient:
     search_tells_locations = True
     invented_experiment_ids: frozenset[str] = frozenset()
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        """Answer from a snapshot."""
+    def __init__(
+        self, snapshot: Snapshot, *, auth: Snapshot | None = None, wishes: TableWishes = PLAIN
+    ) -> None:
+        """Answer from a snapshot; ``auth`` is that of the basic-auth database, closed with the client as well."""
+        self.dump = DatabaseDump(snapshot, auth, wishes)
+        self._auth = auth
         self.snapshot = snapshot
         self.uri = snapshot.address.shown
         self.version = release_of(snapshot.revision)
@@ -132,8 +141,10 @@ class DatabaseClient:
         raise self._no_files(path)
 
     def close(self) -> None:
-        """End the snapshot."""
+        """End the snapshots."""
         self.snapshot.close()
+        if self._auth is not None:
+            self._auth.close()
 
     def _no_files(self, path: str) -> UnsupportedError:
         return UnsupportedError(

@@ -25,7 +25,7 @@ from mlflow_archive.tracking.database.leaving_out import (
     VERSION_TABLE,
     reason_to_leave_out,
 )
-from mlflow_archive.tracking.database.parquet import write_rows
+from mlflow_archive.tracking.database.parquet import NEEDED, is_installed, write_rows
 from mlflow_archive.tracking.database.revisions import release_of
 from mlflow_archive.tracking.database.secrets import PLAIN, TableWishes, secret_notes, withheld_note
 from mlflow_archive.tracking.database.snapshot import Snapshot
@@ -79,7 +79,8 @@ class DatabaseDump:
                 note(sentence)
             return Content(database.record(), blobs=database.blobs)
 
-        return Item(ObjectKey(Kind.DATABASE, id), load)
+        missing = "" if is_installed() else f"pyarrow is not installed ({NEEDED})"
+        return Item(ObjectKey(Kind.DATABASE, id), load, skipped=missing)
 
 
 class _Database:

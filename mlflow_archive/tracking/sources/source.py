@@ -18,6 +18,7 @@ from mlflow_archive.tracking.capabilities import JOBS, kinds_of
 from mlflow_archive.tracking.client import ServerClient
 from mlflow_archive.tracking.metrics import HistoryReader
 from mlflow_archive.tracking.sources import (
+    database,
     evaluation_datasets,
     experiments,
     logged_models,
@@ -37,6 +38,7 @@ from mlflow_archive.tracking.sources.context import ExperimentRef, Reader, Readi
 ExperimentReader = Callable[[Reading, "str | None", ExperimentRef, Selection], "Iterator[Item | Loss]"]
 
 _READERS: dict[Kind, Reader] = {
+    Kind.DATABASE: database.read,
     Kind.WORKSPACE: workspaces.read,
     Kind.EXPERIMENT: experiments.read,
     Kind.REGISTERED_MODEL: registered_models.read,
