@@ -202,6 +202,10 @@ class Snapshot:
         with self._connection() as connection:
             metadata.reflect(connection)
         self.tables = dict(metadata.tables)
+        for column in (column for table in self.tables.values() for column in table.columns):
+            if isinstance(column.type, sa.Float):
+                # MySQL's dialect else makes decimals of doubles, rounded to some digits.
+                column.type.asdecimal = False
         if version_table not in self.tables or must_have not in self.tables:
             raise UsageError(
                 f"{self.address.shown} is a database, but not one of MLflow's: it has no table "
