@@ -32,6 +32,11 @@ _FAMILIES = (
     "workspaces",
     "evaluation_datasets",
     "scorers",
+    "label_schemas",
+    "review_queues",
+    "issues",
+    "gateway",
+    "mcp_servers",
 )
 #: Kind -> the table without which a database has none.
 TABLES: dict[Kind, str] = {
@@ -43,6 +48,14 @@ TABLES: dict[Kind, str] = {
     Kind.PROMPT: "registered_models",
     Kind.EVALUATION_DATASET: "evaluation_datasets",
     Kind.SCORER: "scorers",
+    Kind.LABEL_SCHEMA: "label_schemas",
+    Kind.REVIEW_QUEUE: "review_queues",
+    Kind.ISSUE: "issues",
+    Kind.GATEWAY_MODEL_DEFINITION: "model_definitions",
+    Kind.GATEWAY_ENDPOINT: "endpoints",
+    Kind.BUDGET_POLICY: "budget_policies",
+    Kind.GUARDRAIL: "guardrails",
+    Kind.MCP_SERVER: "mcp_servers",
     Kind.WEBHOOK: "webhooks",
 }
 

@@ -1,7 +1,8 @@
 """Kinds of minor use, kept as the server's JSON: one table says how each is listed and what belongs to it.
 
 `label-schemas/list` inserts a default schema where there is none. It is called only where that schema is there, which
-`get-by-name` tells; elsewhere the schemas that review queues name are read one by one.
+`get-by-name` tells; elsewhere the schemas that review queues name are read one by one. A database that is only read
+inserts nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mlflow_archive.spec.records.server_object import ServerObjectRecord
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.paging import each_once, finite, member, objects, pages, text
-from mlflow_archive.tracking.sources.context import REFUSED_IN_DELETED, ExperimentRef, Reading
+from mlflow_archive.tracking.sources.context import ExperimentRef, Reading
 
 _API = "/api/3.0/mlflow/"
 _PAGE = 100
@@ -122,8 +123,7 @@ def read_in_experiment(
     selection: Selection,  # noqa: ARG001
 ) -> Iterator[Item | Loss]:
     """List the objects of a kind that belongs to an experiment."""
-    if experiment.deleted and not _LISTINGS[kind].in_deleted:
-        reading.note(REFUSED_IN_DELETED)
+    if not _LISTINGS[kind].in_deleted and reading.is_closed(experiment):
         return
     yield from _items(kind, reading, workspace, experiment)
 
@@ -135,10 +135,9 @@ def read_label_schemas(
     selection: Selection,  # noqa: ARG001
 ) -> Iterator[Item | Loss]:
     """List the label schemas of an experiment, as far as that changes nothing at the server."""
-    if experiment.deleted:
-        reading.note(REFUSED_IN_DELETED)
+    if reading.is_closed(experiment):
         return
-    if _has_default_schema(reading, workspace, experiment):
+    if getattr(reading.client, "steady", False) or _has_default_schema(reading, workspace, experiment):
         listing = Listing("GET", "label-schemas/list", "label_schemas", "schema_id")
         rows = _rows(reading, listing, workspace, experiment)
     else:
