@@ -111,7 +111,7 @@ def test_the_reader_gives_every_object_and_byte_of_every_valid_vector(folder: Pa
                     size += sum(map(len, chunks))
     manifest = json.loads((tree / "manifest.json").read_bytes())
     assert counts == {kind: count["stored"] for kind, count in manifest["counts"].items() if count["stored"]}
-    files = [path for path in tree.rglob("*") if path.is_file() and "artifacts" in path.parts]
+    files = [path for path in tree.rglob("*") if path.is_file() and {"artifacts", "tables"} & {*path.parts}]
     assert size == sum(path.stat().st_size for path in files)
 
 

@@ -8,6 +8,7 @@ from tests.spec.worlds import (
     MODEL,
     RUN,
     bare_run,
+    database,
     evaluation_dataset,
     experiment,
     logged_model,
@@ -59,6 +60,7 @@ def _every_kind() -> list[Thing]:
         "creation_timestamp": T,
     }
     return [
+        database(),
         Thing(Kind.WORKSPACE, "default", {"name": "default", "description": "the only one"}),
         experiment(),
         owner,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from mlflow_archive.spec.kinds import Kind
 from tests.spec.building import Builder, Json, T, Thing
 
@@ -170,6 +172,34 @@ def evaluation_dataset(*experiment_ids: str) -> Thing:
         "last_update_time": T,
     }
     return Thing(Kind.EVALUATION_DATASET, id, record, parts={"records": [row]}, name="questions", time_ms=T)
+
+
+#: One row of two columns, as Parquet: ("w-1", NULL). Kept, as every version of a writer puts its name into a file.
+_WEBHOOKS = base64.b64decode(
+    "UEFSMRUEFQ4VIEwVAhUAEgAAKLUv/SAHOQAAAwAAAHctMRUAFRIVJCwVAhUQFQYVBhw2ACgDdy0xGAN3LTEREQAAACi1L/0gCUkA"
+    "AAIAAAACAQECABUEFQAVEkwVABUAEgAAKLUv/SAAAQAAFQAVDhUgLBUCFRAVBhUGHDYCAAAAKLUv/SAHOQAAAgAAAAIAABUEGTw1"
+    "ABgGc2NoZW1hFQQAFQwlAhgKd2ViaG9va19pZCUATBwAAAAVDCUCGAZzZWNyZXQlAEwcAAAAFgIZHBksJgAcFQwZNQAGEBkYCndl"
+    "Ymhvb2tfaWQVDBYCFn4WogEmRCYIHDYAKAN3LTEYA3ctMRERABksFQQVABUCABUAFRAVAgA8FgYZBhkmAAIAAAAmABwVDBk1AAYQ"
+    "GRgGc2VjcmV0FQwWAhZUFngm2AEmqgEcNgIAGSwVBBUAFQIAFQAVEBUCADwWABkGGSYCAAAAABbSARYCJggWmgIAKCBwYXJxdWV0"
+    "LWNwcC1hcnJvdyB2ZXJzaW9uIDI1LjAuMRksHAAAHAAAAAgBAABQQVIx"
+)
+
+
+def database() -> Thing:
+    """A database of which one table is there, with a secret withheld."""
+    columns = [
+        {"name": "webhook_id", "type": "text", "nullable": False},
+        {"name": "secret", "type": "text", "nullable": True, "withheld": "webhook-secrets"},
+    ]
+    record = {
+        "dialect": "postgresql",
+        "revision": "dc11669786a5",
+        "mlflow_version": "3.17",
+        "tables": [{"name": "webhooks", "rows": 1, "columns": columns, "primary_key": ["webhook_id"]}],
+        "left_out": [{"name": "alembic_version", "reason": "the revision is in the record"}],
+    }
+    blobs = {("tables", "webhooks.parquet"): _WEBHOOKS}
+    return Thing(Kind.DATABASE, "tracking", record, blobs=blobs, state="postgresql dc11669786a5")
 
 
 def server_object(kind: Kind, id: str, *, experiment_id: str | None = None, **payload: object) -> Thing:
