@@ -1,0 +1,1 @@
+"""Rows made from objects, compared with what MLflow's own store wrote for them."""
