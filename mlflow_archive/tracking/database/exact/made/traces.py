@@ -41,6 +41,7 @@ _TOKEN_COLUMNS = (
 )
 _COST_COLUMNS = ("input_cost", "output_cost", "total_cost")
 _IN_DATABASE = "TRACKING_STORE"
+_LONGEST_PREVIEW = 1000
 _MOVED = (
     "The spans of {n} traces were in an archive of MLflow's or in files that are not in this one; they are in the "
     "database now."
@@ -98,8 +99,8 @@ def _info(experiment: int, record: TraceRecord, *, in_database: bool) -> Row:
         "execution_time_ms": milliseconds(info.execution_duration),
         "status": info.state if info.state in _STATES else "STATE_UNSPECIFIED",
         "client_request_id": info.client_request_id,
-        "request_preview": info.request_preview,
-        "response_preview": info.response_preview,
+        "request_preview": _preview(info.request_preview),
+        "response_preview": _preview(info.response_preview),
         # How often spans were written: a counter that only has to grow.
         "db_payload_generation": int(in_database),
         "trace_name": record.tags.get(_NAME),
@@ -107,6 +108,11 @@ def _info(experiment: int, record: TraceRecord, *, in_database: bool) -> Row:
         **{name: whole_number(tokens.get(name)) for name in _TOKEN_COLUMNS},
         **{name: finite_float(cost.get(name)) for name in _COST_COLUMNS},
     }
+
+
+def _preview(text: str | None) -> str | None:
+    """Return a preview as long as its column; those of MLflow 2 were metadata, which may be longer."""
+    return None if text is None else text[:_LONGEST_PREVIEW]
 
 
 def _links(making: Making, record: TraceRecord) -> Iterator[Row]:
