@@ -43,6 +43,8 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     notebook_formats: tuple[str, ...] = (),
     permissions: bool = False,
     source_tags: SourceTags | None = None,
+    secrets: tuple[str, ...] = (),
+    auth_database: str | None = None,
     observer: Observer | None = None,
     **wishes: Unpack[Wishes],
 ) -> Report:
@@ -75,6 +77,9 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         permissions: Of a Databricks workspace: store the direct permissions of experiments and registered models.
         source_tags: Have a restore tell of the source in the tags of what it makes, in this layout. The archive tells
             it in any case, and a restore can be asked as well.
+        secrets: Of a database: ``gateway-secrets``, ``webhook-secrets``, ``job-tokens``, ``password-hashes``, which are
+            left empty in its tables unless they are named here.
+        auth_database: The database of MLflow's basic authentication, whose tables come along; may be the same one.
         observer: Told of everything that happens.
         **wishes: What of the server is wanted; nothing given is everything.
 
@@ -110,6 +115,8 @@ def backup(  # noqa: PLR0913 - the choices of a backup
         artifacts=ArtifactPlaces(artifact_roots, artifact_options),
         beyond=beyond_mlflow(notebook_formats, permissions=permissions),
         source_tags=source_tags,
+        secrets=secrets,
+        auth_database=auth_database,
         storage_options=storage_options,
         observer=observer,
     )

@@ -43,6 +43,8 @@ def backup(  # noqa: PLR0913 - the choices of a backup
     artifacts: ArtifactPlaces = AS_THE_SERVER_SAYS,
     beyond: WorkspaceWishes = MLFLOW_ALONE,
     source_tags: SourceTags | None = None,
+    secrets: tuple[str, ...] = (),
+    auth_database: str | None = None,
     storage_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
 ) -> Report:
@@ -58,7 +60,9 @@ def backup(  # noqa: PLR0913 - the choices of a backup
                 new_store(dest_url, packing, storage_options=storage_options, parallelism=parallelism, resume=resume)
             )
         )
-        client = stack.enter_context(read_server(tracking_uri, parallelism=parallelism))
+        client = stack.enter_context(
+            read_server(tracking_uri, parallelism=parallelism, secrets=secrets, auth_uri=auth_database)
+        )
         source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism, beyond=beyond))
         if dry_run:
             return plan(source, selection, parallelism=parallelism, target=public_url(dest_url), observer=observer)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow_archive.errors import NotAnArchiveError, UsageError
 from mlflow_archive.spec.kinds import Kind
@@ -123,11 +123,11 @@ def connected(uri: str | None, *, parallelism: int, read_only: bool) -> ServerCl
 
 
 @contextmanager
-def read_server(uri: str | None, *, parallelism: int) -> Iterator[ServerClient]:
+def read_server(uri: str | None, *, parallelism: int, **of_database: Any) -> Iterator[ServerClient]:
     """Connect to a server that is only read, as a source; a database is read by SQL, without a server."""
     from mlflow_archive.tracking.connecting import connect_source
 
-    with closing(connect_source(uri, parallelism=parallelism)) as client:
+    with closing(connect_source(uri, parallelism=parallelism, **of_database)) as client:
         yield client
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -82,8 +82,13 @@ def connect_source(
     parallelism: int = 8,
     work_directory: Path | None = None,
     own: Mapping[str, str] | None = None,
+    secrets: Collection[str] = (),
+    auth_uri: str | None = None,
 ) -> ServerClient:
     """Connect to what objects are only read from: as `connect`, but a database is read by SQL, whichever its revision.
+
+    ``secrets`` are words for what of a database comes along only if it is asked for
+    (`mlflow_archive.tracking.database.secrets`), ``auth_uri`` is the database of MLflow's basic authentication.
 
     Returns:
         A client; the caller closes it.
@@ -93,11 +98,17 @@ def connect_source(
     """
     chosen = _default_uri(own) if uri is None else uri.strip()
     if not _OTHER_DATABASE.match(chosen):
+        if secrets or auth_uri is not None:
+            raise UsageError(
+                "Secrets and the database of users (--with, --auth-database) come along only from a database that is "
+                "read by SQL: give its address, such as postgresql://user@host/database."
+            )
         return connect(chosen, parallelism=parallelism, read_only=True, work_directory=work_directory, own=own)
-    from mlflow_archive.tracking.database.client import DatabaseClient
-    from mlflow_archive.tracking.database.snapshot import Snapshot
+    from mlflow_archive.tracking.database.attaching import database_client
 
-    return DatabaseClient(Snapshot.open(chosen, parallelism=parallelism, work_directory=work_directory))
+    return database_client(
+        chosen, parallelism=parallelism, work_directory=work_directory, secrets=secrets, auth_uri=auth_uri
+    )
 
 
 def _refuse_settings(own: Mapping[str, str] | None) -> None:

@@ -83,6 +83,8 @@ def test_backup_without_options(called: dict[str, Any]) -> None:
         "artifact_options": {},
         "notebook_formats": (),
         "permissions": False,
+        "secrets": (),
+        "auth_database": None,
         **AS_THE_NAME_SAYS,
         **NOTHING_CHOSEN,
         "version_files": False,
@@ -104,6 +106,7 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         *["--dataset", "questions", "--stage", "production", "--model-version", "3", "--model-version", "4"],
         *["--latest-versions", "--prompt-version", "2", "--whole-experiments", "--version-files", "--no-deleted"],
         *["--notebook-formats", "SOURCE,HTML", "--permissions"],
+        *["--with", "job-tokens", "--with", "gateway-secrets", "--auth-database", "sqlite:///auth.db"],
     )
 
     assert called == {
@@ -142,6 +145,8 @@ def test_backup_with_all_options(called: dict[str, Any]) -> None:
         "deleted": False,
         "notebook_formats": ("SOURCE", "HTML"),
         "permissions": True,
+        "secrets": ("job-tokens", "gateway-secrets"),
+        "auth_database": "sqlite:///auth.db",
     }
 
 

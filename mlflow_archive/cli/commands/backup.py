@@ -27,6 +27,18 @@ from mlflow_archive.cli.output import Output
 @options.artifact_root_option
 @options.storage_option
 @options.artifact_option
+@click.option(
+    "--with",
+    "secrets",
+    type=click.Choice(["gateway-secrets", "webhook-secrets", "job-tokens", "password-hashes"]),
+    multiple=True,
+    help="Of a database: store these secrets too, which are left empty otherwise. Repeatable.",
+)
+@click.option(
+    "--auth-database",
+    metavar="URI",
+    help="Store the tables of this database of MLflow's basic authentication too; may be the same one.",
+)
 @workspace.of_source
 @options.output_option(progress=True)
 def backup(
@@ -41,6 +53,8 @@ def backup(
     artifact_roots: tuple[tuple[str, str], ...],
     storage_options: dict[str, Any],
     artifact_options: dict[str, Any],
+    secrets: tuple[str, ...],
+    auth_database: str | None,
     notebook_formats: tuple[str, ...],
     permissions: bool,
     output: Output,
@@ -68,6 +82,8 @@ def backup(
             artifact_roots=dict(artifact_roots),
             storage_options=storage_options,
             artifact_options=artifact_options,
+            secrets=secrets,
+            auth_database=auth_database,
             notebook_formats=notebook_formats,
             permissions=permissions,
             observer=observer,
