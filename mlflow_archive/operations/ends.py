@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow_archive.errors import NotAnArchiveError, UsageError
@@ -142,12 +141,13 @@ def server_source(
     """
     from mlflow_archive.tracking.artifacts import open_artifacts
     from mlflow_archive.tracking.databricks.attaching import files_at, source_at
+    from mlflow_archive.tracking.filestore.attaching import with_losses
     from mlflow_archive.tracking.sources.source import MlflowSource
 
     with closing(
         files_at(client, open_artifacts(client, roots=artifacts.roots or {}, storage_options=artifacts.storage_options))
     ) as files:
-        plain = MlflowSource(client, files, parallelism=parallelism)
+        plain = with_losses(client, MlflowSource(client, files, parallelism=parallelism))
         yield source_at(client, plain, notebook_formats=beyond.notebook_formats, permissions=beyond.permissions)
 
 
@@ -388,12 +388,12 @@ def any_source(url: str, artifacts: ArtifactPlaces, *, parallelism: int, storage
 def is_server(url: str) -> bool:
     """Tell a tracking URI from an archive's URL.
 
-    HTTP, Databricks and database URIs are servers. A local path is a server's file store if it has one's first
-    experiment or trash folder and no archive's marker; every other place is an archive.
+    HTTP, Databricks and database URIs are servers. A local path is a server's file store if it has an experiment or a
+    registered model of one and no archive's marker; every other place is an archive.
     """
     if url.lower().startswith(_SERVER_SCHEMES):
         return True
-    folder = Path(url.removeprefix("file://"))
-    if "://" in url.removeprefix("file://") or (folder / "mlflow-archive.json").exists():
-        return False
-    return (folder / "0" / "meta.yaml").exists() or (folder / ".trash").is_dir()
+    from mlflow_archive.tracking.filestore.folder import folder_of, is_file_store
+
+    folder = folder_of(url)
+    return folder is not None and not (folder / "mlflow-archive.json").exists() and is_file_store(folder)

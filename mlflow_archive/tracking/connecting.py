@@ -10,10 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow_archive.errors import UnsupportedError, UsageError
 from mlflow_archive.tracking.client import ServerClient
+from mlflow_archive.tracking.filestore.folder import file_store, folder_of, is_file_store
 from mlflow_archive.tracking.sending import without_credentials
 
 #: The database MLflow makes in the current folder when it is told nothing.
 _DEFAULT_DATABASE = "mlflow.db"
+#: The folder that it made before.
+_DEFAULT_FOLDER = "mlruns"
 #: An address without its scheme, as people write it.
 _BARE_ADDRESS = re.compile(r"([^/@]+@)?(?P<host>[\w.-]+:\d+)(/.*)?")
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:")
@@ -87,6 +90,8 @@ def connect_source(
 ) -> ServerClient:
     """Connect to what objects are only read from: as `connect`, but a database is read by SQL, whichever its revision.
 
+    So is a file store (a folder ``mlruns``), of which MLflow makes a temporary database.
+
     ``secrets`` are words for what of a database comes along only if it is asked for
     (`mlflow_archive.tracking.database.secrets`), ``auth_uri`` is the database of MLflow's basic authentication.
 
@@ -103,6 +108,11 @@ def connect_source(
                 "Secrets and the database of users (--with, --auth-database) come along only from a database that is "
                 "read by SQL: give its address, such as postgresql://user@host/database."
             )
+        folder = folder_of(chosen)
+        if folder is not None:
+            from mlflow_archive.tracking.filestore.client import open_file_store
+
+            return open_file_store(file_store(folder), parallelism=parallelism, work_directory=work_directory)
         return connect(chosen, parallelism=parallelism, read_only=True, work_directory=work_directory, own=own)
     from mlflow_archive.tracking.database.attaching import database_client
 
@@ -135,6 +145,8 @@ def _default_uri(own: Mapping[str, str] | None) -> str:
         return uri
     if Path(_DEFAULT_DATABASE).is_file():
         return f"sqlite:///{_DEFAULT_DATABASE}"
+    if is_file_store(Path(_DEFAULT_FOLDER)):
+        return _DEFAULT_FOLDER
     raise UsageError(
         "No tracking server was given: name it (http://host:5000 or sqlite:///mlflow.db) or set MLFLOW_TRACKING_URI."
     )
@@ -161,8 +173,8 @@ def _refusal(uri: str) -> UsageError | UnsupportedError:
         )
     if scheme in ("", "file") or len(scheme) == 1:
         return UnsupportedError(
-            f"The folder {uri!r} is reached through a server: start `mlflow server --backend-store-uri` on it and give "
-            "its http address.",
+            f"The folder {uri!r} can only be read (by backup, copy or diff), as MLflow's file stores take no more "
+            "objects: give a database or a server's address.",
             code="file_store",
         )
     return UnsupportedError(
