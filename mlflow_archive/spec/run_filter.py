@@ -60,7 +60,9 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class Comparison:
+    """One condition: ``entity`` is ``metric``, ``param``, ``tag``, ``attribute`` or ``dataset``."""
+
     entity: str
     key: str
     operator: str
@@ -68,7 +70,11 @@ class _Comparison:
 
 
 class RunFilter:
-    """A parsed filter."""
+    """A parsed filter.
+
+    Attributes:
+        comparisons: What must hold, all of it.
+    """
 
     def __init__(self, text: str) -> None:
         """Parse a filter.
@@ -76,11 +82,11 @@ class RunFilter:
         Raises:
             UsageError: It is not one; the sentence has the position, counted from 1.
         """
-        self._comparisons = tuple(_Parser(text).comparisons())
+        self.comparisons = tuple(_Parser(text).comparisons())
 
     def matches(self, run: RunRecord) -> bool:
         """Tell whether all comparisons hold for a run."""
-        return all(_holds(comparison, run) for comparison in self._comparisons)
+        return all(_holds(comparison, run) for comparison in self.comparisons)
 
 
 class _Parser:
@@ -88,7 +94,7 @@ class _Parser:
         self._text = text
         self._at = 0
 
-    def comparisons(self) -> Iterator[_Comparison]:
+    def comparisons(self) -> Iterator[Comparison]:
         if not self._text.strip():
             return
         yield self._comparison()
@@ -97,7 +103,7 @@ class _Parser:
                 raise self._wrong("AND or the end", self._at)
             yield self._comparison()
 
-    def _comparison(self) -> _Comparison:
+    def _comparison(self) -> Comparison:
         start = self._at
         entity, key = self._key()
         allowed = _allowed(entity, key)
@@ -108,7 +114,7 @@ class _Parser:
         if word not in allowed:
             message = f"one of {', '.join(sorted(allowed))} after {self._text[start:place].strip()}"
             raise self._wrong(message, place)
-        return _Comparison(entity, key, word, self._value(entity, key, word))
+        return Comparison(entity, key, word, self._value(entity, key, word))
 
     def _key(self) -> tuple[str, str]:
         self._rest()
@@ -196,7 +202,7 @@ def _allowed(entity: str, key: str) -> frozenset[str]:
     return _WORDS
 
 
-def _holds(comparison: _Comparison, run: RunRecord) -> bool:
+def _holds(comparison: Comparison, run: RunRecord) -> bool:
     if comparison.entity == "dataset":
         return any(_compare(comparison, value) for value in _dataset_values(run, comparison.key))
     value = _value_of(run, comparison.entity, comparison.key)
@@ -230,7 +236,7 @@ def _dataset_values(run: RunRecord, key: str) -> Iterator[str]:
                 yield str(tag.get("value"))
 
 
-def _compare(comparison: _Comparison, value: float | str) -> bool:
+def _compare(comparison: Comparison, value: float | str) -> bool:
     word, wanted = comparison.operator, comparison.value
     if word in _LISTS:
         return (value in wanted) == (word == "IN") if isinstance(wanted, tuple) else False

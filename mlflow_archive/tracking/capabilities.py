@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mlflow_archive.errors import UnsupportedError
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
-from mlflow_archive.tracking.client import ServerClient
+from mlflow_archive.tracking.client import ServerClient, shows_all
 
 #: Older servers lack `experiments/search` in today's form or were never tried.
 OLDEST_SERVER = "2.9"
@@ -67,4 +67,6 @@ def kinds_of(client: ServerClient) -> tuple[Kind, ...]:
             "Upgrade the server first."
         )
     only: frozenset[Kind] = getattr(client, "only_kinds", OVER_THE_API)
+    if shows_all(client):
+        return tuple(kind for kind in KIND_ORDER if kind in only)
     return tuple(kind for kind in KIND_ORDER if kind in only and client.at_least(FIRST_VERSION[kind]))

@@ -18,6 +18,19 @@ from typing import Protocol
 from mlflow_archive.spec.canonical import JSONObject
 
 
+def is_steady(client: ServerClient) -> bool:
+    """Tell whether nothing can change at this client while it is read: it answers from a snapshot."""
+    return getattr(client, "steady", False)
+
+
+def shows_all(client: ServerClient) -> bool:
+    """Tell whether its searches hide nothing that MLflow's do: inputs of runs that are models, deleted logged models.
+
+    So nothing has to be asked for a second time, one by one.
+    """
+    return getattr(client, "shows_all", False)
+
+
 class ServerClient(Protocol):
     """An MLflow server, for those who read and write its objects. Safe to use from several threads."""
 

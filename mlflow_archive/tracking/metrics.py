@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import threading
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress, count
+from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
 from mlflow_archive.errors import NotFoundError, UsageError
@@ -54,6 +56,18 @@ class Series:
         value = point.get("value")
         self.values.append(decode_float(value) if isinstance(value, (int, float, str)) else 0.0)
 
+    def extend(
+        self, timestamps: Sequence[int], steps: Sequence[int], values: Sequence[float], nans: Sequence[object]
+    ) -> None:
+        """Append points as the SQL stores keep them: the value of one that is not a number is 0."""
+        start = len(self)
+        self.timestamps.extend(timestamps)
+        self.steps.extend(steps)
+        self.values.extend(values)
+        if any(nans):
+            for i in compress(count(start), nans):
+                self.values[i] = math.nan
+
     def sort(self) -> None:
         """Order the points by timestamp, step and value, as the SQL stores do (NaN is kept there as 0)."""
         keys = list(zip(self.timestamps, self.steps, map(_rank, self.values), strict=True))
@@ -82,6 +96,45 @@ class Series:
                 "steps": [*self.steps[start:end]],
                 "values": [encode_float(value) for value in self.values[start:end]],
             }
+
+
+class Histories(Protocol):
+    """Gives the metric histories of one place. Safe to use from several threads."""
+
+    def bulk(self, run_ids: Sequence[str], key: str, workspace: str | None) -> dict[str, Series | None]:
+        """Read one metric of several runs.
+
+        Returns:
+            Run id -> its points, sorted; None for a run with so many that they must be read by `chunks`.
+        """
+        ...
+
+    def chunks(self, run_id: str, key: str, workspace: str | None) -> Iterator[Series]:
+        """Yield one metric of one run in pieces, in order."""
+        ...
+
+
+@runtime_checkable
+class WholeHistories(Histories, Protocol):
+    """Gives all metrics of several runs at once."""
+
+    def whole(self, wanted: Mapping[str, Sequence[str]], most_points: int) -> dict[tuple[str, str], Series | None]:
+        """Read metrics of several runs.
+
+        Args:
+            wanted: Key -> the runs that have it.
+            most_points: Where there are more points, some series are None, to be read by `chunks`.
+
+        Returns:
+            (run id, key) -> its points, sorted; also of keys of these runs that were not named.
+        """
+        ...
+
+
+def histories_of(client: ServerClient) -> Histories:
+    """Return what reads histories at a client: its own ``histories``, or the REST API."""
+    own: Histories | None = getattr(client, "histories", None)
+    return own if own is not None else HistoryReader(client)
 
 
 class HistoryReader:

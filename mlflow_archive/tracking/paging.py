@@ -131,13 +131,20 @@ def pages(
 def each_once(
     walk: Callable[[], Iterator[list[JSONObject]]],
     identify: Callable[[JSONObject], str],
+    *,
+    steady: bool = False,
 ) -> Iterator[JSONObject]:
     """Yield every row of a listing once.
 
     Args:
         walk: Starts a fresh walk over the pages, each a list of rows.
         identify: Gives a row's id.
+        steady: Nothing can change meanwhile (`client.is_steady`): one walk has every row, once.
     """
+    if steady:
+        for page in walk():
+            yield from page
+        return
     seen: set[str] = set()
     for _ in range(MAX_WALKS):
         number_of_pages = 0

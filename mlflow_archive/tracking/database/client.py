@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from mlflow_archive.errors import NotFoundError, UnsupportedError
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
 from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.tracking.database.answers.metrics import TableOfMetrics
 from mlflow_archive.tracking.database.asking import DEFAULT_WORKSPACE, Question, Route
 from mlflow_archive.tracking.database.dump import DatabaseDump
 from mlflow_archive.tracking.database.leaving_out import VERSION_TABLE
@@ -26,6 +27,8 @@ from mlflow_archive.tracking.database.trace_rows import TraceRows
 #: Modules of `mlflow_archive.tracking.database.answers`.
 _FAMILIES = (
     "experiments",
+    "runs",
+    "logged_models",
     "traces",
     "registered_models",
     "webhooks",
@@ -42,6 +45,8 @@ _FAMILIES = (
 TABLES: dict[Kind, str] = {
     Kind.DATABASE: VERSION_TABLE,
     Kind.EXPERIMENT: "experiments",
+    Kind.RUN: "runs",
+    Kind.LOGGED_MODEL: "logged_models",
     Kind.TRACE: "trace_info",
     Kind.WORKSPACE: "workspaces",
     Kind.REGISTERED_MODEL: "registered_models",
@@ -67,6 +72,8 @@ class DatabaseClient:
         snapshot: The database; closed with the client.
         only_kinds: The kinds whose tables are there.
         steady: Nothing changes while it is read.
+        shows_all: Searches hide nothing.
+        histories: Metric histories by SQL.
         dump: Its tables as they are.
         trace_store: Spans and links of many traces at once.
         answers_for_deleted: What belongs to deleted experiments is answered for, which a server refuses.
@@ -75,13 +82,12 @@ class DatabaseClient:
 
     local = True
     steady = True
+    shows_all = True
     answers_for_deleted = True
     search_tells_locations = True
     invented_experiment_ids: frozenset[str] = frozenset()
 
-    def __init__(
-        self, snapshot: Snapshot, *, auth: Snapshot | None = None, wishes: TableWishes = PLAIN
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, *, auth: Snapshot | None = None, wishes: TableWishes = PLAIN) -> None:
         """Answer from a snapshot; ``auth`` is that of the basic-auth database, closed with the client as well."""
         self.dump = DatabaseDump(snapshot, auth, wishes)
         self._auth = auth
@@ -89,6 +95,7 @@ class DatabaseClient:
         self.uri = snapshot.address.shown
         self.version = release_of(snapshot.revision)
         self.only_kinds = frozenset(kind for kind, table in TABLES.items() if snapshot.has(table))
+        self.histories = TableOfMetrics(snapshot)
         self.artifact_roots: Mapping[str, str] = _artifact_roots(snapshot)
         self._routes = [(route, route.pattern) for route in _routes()]
         self.trace_store = TraceRows(snapshot)

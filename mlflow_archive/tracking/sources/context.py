@@ -15,8 +15,8 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Blob, Content, Item, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactAccess, ArtifactFault, ArtifactOwner
-from mlflow_archive.tracking.client import ServerClient
-from mlflow_archive.tracking.metrics import HistoryReader
+from mlflow_archive.tracking.client import ServerClient, is_steady, shows_all
+from mlflow_archive.tracking.metrics import Histories
 from mlflow_archive.tracking.paging import each_once, objects, pages, text
 from mlflow_archive.tracking.sources.budget import Budget
 
@@ -58,7 +58,7 @@ class Reading:
     client: ServerClient
     artifacts: ArtifactAccess
     pool: ThreadPoolExecutor
-    history: HistoryReader
+    history: Histories
     points: Budget = field(default_factory=Budget)
     notes: dict[str, None] = field(default_factory=dict)
     model_ids: dict[tuple[str | None, str], set[str]] = field(default_factory=dict)
@@ -68,6 +68,16 @@ class Reading:
     _homes: dict[tuple[Kind, str | None], dict[str, str]] = field(default_factory=dict)
     _has_models: dict[str | None, bool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def steady(self) -> bool:
+        """True if nothing changes while it is read."""
+        return is_steady(self.client)
+
+    @property
+    def shows_all(self) -> bool:
+        """True if searches hide nothing; see `client.shows_all`."""
+        return shows_all(self.client)
 
     def note(self, sentence: str) -> None:
         """Remember a sentence for a person, once."""
@@ -142,7 +152,7 @@ class Reading:
             for page in pages(self.client, "POST", path, request, workspace=workspace):
                 yield objects(page.get("experiments"))
 
-        for row in each_once(walk, lambda row: text(row.get("experiment_id"))):
+        for row in each_once(walk, lambda row: text(row.get("experiment_id")), steady=self.steady):
             if text(row.get("experiment_id")) not in invented:
                 yield row
 

@@ -37,7 +37,7 @@ def read(reading: Reading, workspace: str | None, selection: Selection) -> Itera
 
     if selection.datasets == ():
         return
-    for row in each_once(walk, lambda row: text(row.get("dataset_id"))):
+    for row in each_once(walk, lambda row: text(row.get("dataset_id")), steady=reading.steady):
         key = ObjectKey(Kind.EVALUATION_DATASET, text(row.get("dataset_id")), None, workspace, text(row.get("name")))
         if selection.wants_dataset(key.id, key.name) and (
             wanted is None or wanted.intersection(_experiment_ids(reading, key))

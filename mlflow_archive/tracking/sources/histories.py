@@ -13,11 +13,13 @@ from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.run import RunRecord
 from mlflow_archive.stream import ObjectKey, Part
-from mlflow_archive.tracking.metrics import Series, metric_lines
+from mlflow_archive.tracking.metrics import Series, WholeHistories, metric_lines
 from mlflow_archive.tracking.sources.budget import BATCH_POINTS, Budget
 from mlflow_archive.tracking.sources.context import Reading, lost
 
 METRICS = "metrics"
+#: (run id, key) -> points; None if they must be read by pieces.
+Answer = dict[tuple[str, str], "Series | None"]
 _MAX_RUNS = 100
 
 
@@ -60,16 +62,25 @@ class Batch:
         self._held = _Held(reading.points)
         weakref.finalize(self, self._held.free)
         self._lock = threading.Lock()
-        self._answers: dict[str, Future[dict[str, Series | None]]] | None = None
+        self._answers: dict[str, Future[Answer]] | None = None
 
     def start(self) -> None:
         """Begin to fetch, unless begun."""
         with self._lock:
             if self._answers is None:
-                self._answers = {
-                    key: self._reading.pool.submit(_fetch, self._reading, self.workspace, self._held, key, run_ids)
-                    for key, run_ids in self._runs_of.items()
-                }
+                self._answers = self._ask()
+
+    def _ask(self) -> dict[str, Future[Answer]]:
+        reading = self._reading
+        if not self._runs_of:
+            return {}
+        if isinstance(reading.history, WholeHistories):
+            answer = reading.pool.submit(_fetch_whole, reading, reading.history, self._held, self._runs_of)
+            return dict.fromkeys(self._runs_of, answer)
+        return {
+            key: reading.pool.submit(_fetch, reading, self.workspace, self._held, key, run_ids)
+            for key, run_ids in self._runs_of.items()
+        }
 
     def take(self, run_id: str, key: str) -> Series | None:
         """Return a series and forget it; None if it must be read from the server.
@@ -81,18 +92,24 @@ class Batch:
         answers = self._answers or {}
         answer = answers[key].result()
         with self._lock:
-            series = answer.pop(run_id, None)
+            series = answer.pop((run_id, key), None)
         if series is not None:
             self._held.change(-len(series))
         return series
 
 
-def _fetch(
-    reading: Reading, workspace: str | None, held: _Held, key: str, run_ids: list[str]
-) -> dict[str, Series | None]:
+def _fetch(reading: Reading, workspace: str | None, held: _Held, key: str, run_ids: list[str]) -> Answer:
     if held.points > BATCH_POINTS:
         return {}
     answer = reading.history.bulk(run_ids, key, workspace)
+    return _counted(reading, held, {(run_id, key): series for run_id, series in answer.items()})
+
+
+def _fetch_whole(reading: Reading, history: WholeHistories, held: _Held, wanted: dict[str, list[str]]) -> Answer:
+    return _counted(reading, held, history.whole(wanted, BATCH_POINTS))
+
+
+def _counted(reading: Reading, held: _Held, answer: Answer) -> Answer:
     points = sum(len(series) for series in answer.values() if series is not None)
     reading.points.learn(len(answer), points)
     held.change(points)

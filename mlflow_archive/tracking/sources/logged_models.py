@@ -34,7 +34,8 @@ def read(
     if selection.logged_model_ids is not None:
         yield from _asked(reading, workspace, experiment, selection, selection.logged_model_ids)
         return
-    named = reading.named_models(workspace, experiment.id) if selection.deleted else set()
+    hidden = selection.deleted and not reading.shows_all
+    named = reading.named_models(workspace, experiment.id) if hidden else set()
     if not named and not reading.has_logged_models(workspace):
         return
     found: set[str] = set()
@@ -90,7 +91,7 @@ def _rows(reading: Reading, workspace: str | None, experiment: ExperimentRef) ->
         for page in pages(reading.client, "POST", _SEARCH, request, workspace=workspace):
             yield objects(page.get("models"))
 
-    return each_once(walk, _id)
+    return each_once(walk, _id, steady=reading.steady)
 
 
 def _unlisted(

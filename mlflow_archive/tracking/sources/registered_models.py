@@ -63,7 +63,7 @@ def _rows(reading: Reading, workspace: str | None, wish: str) -> Iterator[JSONOb
         for page in pages(reading.client, "GET", _MODELS, request, workspace=workspace):
             yield objects(page.get("registered_models"))
 
-    return each_once(walk, lambda row: text(row.get("name")))
+    return each_once(walk, lambda row: text(row.get("name")), steady=reading.steady)
 
 
 def _load_prompt(reading: Reading, key: ObjectKey, row: JSONObject, selection: Selection) -> Content:
@@ -119,7 +119,7 @@ def _versions(reading: Reading, key: ObjectKey, row: JSONObject, wish: str) -> l
 
     found = {
         integer(version.get("version")) or 0: version
-        for version in each_once(walk, lambda version: text(version.get("version")))
+        for version in each_once(walk, lambda version: text(version.get("version")), steady=reading.steady)
         # Some databases compare names without regard to case.
         if version.get("name") == key.id
     }

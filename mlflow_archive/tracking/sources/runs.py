@@ -149,7 +149,7 @@ def _searched(
             sentence = f"The server refuses the run filter {selection.run_filter!r}: {error}"
             raise UsageError(sentence, code=WRONG_FILTER) from error
 
-    return each_once(walk, lambda row: text(member(row, "info").get("run_id")))
+    return each_once(walk, lambda row: text(member(row, "info").get("run_id")), steady=reading.steady)
 
 
 def _filters(selection: Selection) -> Iterator[str]:
@@ -189,7 +189,7 @@ def _with_models(reading: Reading, key: ObjectKey, run: RunRecord) -> RunRecord:
 
     No search shows the inputs, and that of MLflow 3.0 does not show the outputs either.
     """
-    if not reading.has_logged_models(key.workspace):
+    if reading.shows_all or not reading.has_logged_models(key.workspace):
         return run
     answer = reading.client.call("GET", _GET, params={"run_id": key.id}, workspace=key.workspace)
     inputs = objects(member(member(answer, "run"), "inputs").get("model_inputs"))

@@ -137,7 +137,7 @@ def read_label_schemas(
     """List the label schemas of an experiment, as far as that changes nothing at the server."""
     if reading.is_closed(experiment):
         return
-    if getattr(reading.client, "steady", False) or _has_default_schema(reading, workspace, experiment):
+    if reading.steady or _has_default_schema(reading, workspace, experiment):
         listing = Listing("GET", "label-schemas/list", "label_schemas", "schema_id")
         rows = _rows(reading, listing, workspace, experiment)
     else:
@@ -194,7 +194,7 @@ def _rows(
         for page in pages(reading.client, listing.method, _API + listing.path, request, workspace=workspace):
             yield objects(page.get(listing.rows))
 
-    return each_once(walk, lambda row: text(row.get(listing.id)))
+    return each_once(walk, lambda row: text(row.get(listing.id)), steady=reading.steady)
 
 
 def _item(

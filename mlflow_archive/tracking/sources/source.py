@@ -16,7 +16,7 @@ from mlflow_archive.stream import Item, ObjectKey
 from mlflow_archive.tracking.artifacts import ArtifactAccess
 from mlflow_archive.tracking.capabilities import JOBS, kinds_of
 from mlflow_archive.tracking.client import ServerClient
-from mlflow_archive.tracking.metrics import HistoryReader
+from mlflow_archive.tracking.metrics import histories_of
 from mlflow_archive.tracking.sources import (
     database,
     evaluation_datasets,
@@ -86,7 +86,7 @@ class MlflowSource:
         """
         self._kinds = kinds_of(client)
         self._pool = ThreadPoolExecutor(parallelism, thread_name_prefix="mlflow-source")
-        self._reading = Reading(client, artifacts, self._pool, HistoryReader(client))
+        self._reading = Reading(client, artifacts, self._pool, histories_of(client))
         self._workspace_names: tuple[str | None, ...] | None = None
         self._unlisted: MlflowArchiveError | None = None
         self._lock = threading.Lock()
@@ -126,6 +126,8 @@ class MlflowSource:
     def notes(self) -> tuple[str, ...]:
         """Say what is there that no client can read."""
         client = self._reading.client
+        if self._reading.shows_all:
+            return tuple(self._reading.notes)
         general = [
             "Users, roles and password hashes of MLflow's basic authentication are not in a backup over the API."
         ]

@@ -152,7 +152,7 @@ def _searched(
         for page in pages(reading.client, method, path, request, workspace=workspace):
             yield objects(page.get("traces"))
 
-    return each_once(walk, lambda row: text(row.get("trace_id") or row.get("request_id")))
+    return each_once(walk, lambda row: text(row.get("trace_id") or row.get("request_id")), steady=reading.steady)
 
 
 def _filter(selection: Selection) -> str:

@@ -24,7 +24,7 @@ def read(reading: Reading, workspace: str | None, selection: Selection) -> Itera
         for page in pages(reading.client, "GET", _PATH, {"max_results": 100}, workspace=workspace):
             yield objects(page.get("webhooks"))
 
-    for row in each_once(walk, lambda row: text(row.get("webhook_id"))):
+    for row in each_once(walk, lambda row: text(row.get("webhook_id")), steady=reading.steady):
         reading.note("The secrets of webhooks are not in any answer of the server; set them anew after a restore.")
         key = ObjectKey(Kind.WEBHOOK, text(row.get("webhook_id")), None, workspace, text(row.get("name")))
         yield Item(key, partial(_load, row))

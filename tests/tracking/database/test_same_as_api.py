@@ -14,6 +14,7 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Item, ObjectKey
 from mlflow_archive.tracking.artifacts import open_artifacts
 from mlflow_archive.tracking.connecting import connect
+from mlflow_archive.tracking.database.answers.runs import LEGACY
 from mlflow_archive.tracking.database.client import TABLES, DatabaseClient
 from mlflow_archive.tracking.database.snapshot import Snapshot
 from mlflow_archive.tracking.sources.source import MlflowSource
@@ -25,9 +26,9 @@ pytestmark = pytest.mark.server
 ANSWERED = tuple(kind for kind in KIND_ORDER if kind in TABLES and kind not in (Kind.DATABASE, Kind.WORKSPACE))
 
 #: What SQL knows and no API tells, in a record: kind -> object in the record -> fields.
-MORE: dict[Kind, dict[str, frozenset[str]]] = {}
+MORE: dict[Kind, dict[str, frozenset[str]]] = {Kind.RUN: {"info": frozenset(LEGACY)}}
 #: Kinds of which SQL finds objects that no API lists.
-MORE_OBJECTS: frozenset[Kind] = frozenset()
+MORE_OBJECTS: frozenset[Kind] = frozenset({Kind.LOGGED_MODEL})
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def source(answers: dict, version: str = "2.22.5", artifacts: FakeArtifacts | No
             {*KIND_ORDER}
             - {Kind.EXPERIMENT, Kind.RUN, Kind.REGISTERED_MODEL, Kind.PROMPT, Kind.TRACE, Kind.LOGGED_MODEL},
         ),
-        ("3.17.2", set()),
+        ("3.17.2", {Kind.DATABASE}),
     ],
 )
 def test_kinds_follow_from_the_version(version, missing):
