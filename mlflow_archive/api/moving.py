@@ -131,6 +131,9 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     rename_experiments: Mapping[str, str] | Renaming | None = None,
     rename_models: Mapping[str, str] | Renaming | None = None,
     activate: bool = False,
+    exact: bool = False,
+    move_artifacts: Mapping[str, str] | None = None,
+    start_over: bool = False,
     parallelism: int = 8,
     dry_run: bool = False,
     artifact_roots: Mapping[str, str] | None = None,
@@ -153,6 +156,10 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             (`mlflow_archive.Renaming`).
         rename_models: The same for registered models and prompts.
         activate: Switch on what acts by itself (webhooks, online scorers); otherwise it is restored switched off.
+        exact: Bring the tables of the archive into the empty database that ``tracking_uri`` names; every id and time
+            stays. Repeated, it goes on where it was interrupted.
+        move_artifacts: With ``exact``: beginning of artifact addresses -> what takes its place; the files go there.
+        start_over: With ``exact``: clear what an interrupted exact restore left, even that of another archive.
         parallelism: How many objects are written at once.
         dry_run: Say what would be done and change nothing.
         artifact_roots: Artifact URI prefix of the server -> where its files really are.
@@ -180,13 +187,14 @@ def restore(  # noqa: PLR0913 - the choices of a restore
         UnavailableError: The server or the store does not answer.
     """
     from mlflow_archive.operations.ends import ArtifactPlaces
+    from mlflow_archive.operations.exact import exact_choices, restore_or_exactly
     from mlflow_archive.operations.policies import make_choices, split
-    from mlflow_archive.operations.restore import restore as run
 
     wanted, policies = split(wishes)
-    return run(
+    return restore_or_exactly(
         src_url,
         tracking_uri,
+        exact=exact_choices(exact=exact, moves=move_artifacts, start_over=start_over),
         selection=chosen(selection, wanted),
         choices=make_choices(
             policies,

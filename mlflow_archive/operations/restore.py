@@ -72,7 +72,7 @@ def bring(
     observer: Observer | None = None,
 ) -> Report:
     """Bring what the selection wants of any source to a server that is connected. Closes neither."""
-    notes = _Notes(observer or Silence())
+    notes = Notes(observer or Silence())
     watcher = SerialisedObserver(notes)
     narrowed = closed_under(source, selection)
     with server_sink(client, artifacts, choices, parallelism=parallelism, observer=watcher) as sink:
@@ -89,7 +89,7 @@ def bring(
     return replace(report, notes=tuple(dict.fromkeys(notes.heard)))
 
 
-class _Notes:
+class Notes:
     """An observer in front of another one, that keeps what both ends have to say to a person."""
 
     def __init__(self, observer: Observer) -> None:
@@ -97,6 +97,7 @@ class _Notes:
         self.heard: list[str] = []
 
     def notify(self, event: Event) -> None:
+        """Keep a note, and pass everything on."""
         if isinstance(event, Note):
             self.heard.append(event.message)
         self._observer.notify(event)

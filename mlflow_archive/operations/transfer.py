@@ -50,7 +50,7 @@ MAX_UNAVAILABLE = 100
 #: So many objects lost and none moved, the first because the user may not: it is the wrong user.
 MAX_FORBIDDEN = 100
 #: Codes of errors that say the target can take nothing more, whatever the object.
-TARGET_CODES = frozenset({"disk_full"})
+TARGET_CODES = frozenset({"disk_full", "database_broke"})
 
 
 class SerialisedObserver:

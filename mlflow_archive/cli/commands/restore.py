@@ -33,6 +33,7 @@ from mlflow_archive.cli.output import Output
     is_flag=True,
     help="Let restored webhooks and online scorers act. Without it they are restored switched off.",
 )
+@options.exact_options
 @options.dry_run_option
 @options.parallel_option
 @options.artifact_root_option
@@ -48,6 +49,9 @@ def restore(
     how: dict[str, Any],
     if_exists: Literal["skip", "update", "fail", "duplicate"],
     activate: bool,
+    exact: bool,
+    move_artifacts: tuple[tuple[str, str], ...],
+    start_over: bool,
     dry_run: bool,
     parallel: int,
     artifact_roots: tuple[tuple[str, str], ...],
@@ -61,7 +65,7 @@ def restore(
 
     Every byte is checked on the way. Nothing at the target is overwritten or deleted unless --if-exists or --replace
     asks for it, and a second restore finds what the first one made. Ids that the server gives are new; references
-    between objects are rewritten to them.
+    between objects are rewritten to them; with --exact every id stays, in a database that is empty before.
     """
     from mlflow_archive import api
     from mlflow_archive.cli.summary import show_report
@@ -72,6 +76,9 @@ def restore(
             tracking_uri,
             if_exists=if_exists,
             activate=activate,
+            exact=exact,
+            move_artifacts=dict(move_artifacts),
+            start_over=start_over,
             parallelism=parallel,
             dry_run=dry_run,
             artifact_roots=dict(artifact_roots),

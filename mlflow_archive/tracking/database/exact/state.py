@@ -1,0 +1,163 @@
+"""How far an exact restore has come, kept in the database itself.
+
+The table `TABLE` names the archive and what of it is done. All the while ``alembic_version`` holds `MARKER`, a revision
+that no MLflow knows, so that none starts on a half-filled database, and none migrates it. MLflow's migrations keep
+their own revision in `REVISION_TABLE` meanwhile. The end writes the true revision and removes both tables.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+TABLE = "mlflow_archive_restore"
+REVISION_TABLE = "mlflow_archive_revision"
+VERSION_TABLE = "alembic_version"
+#: At most 32 characters, as the column has.
+MARKER = "mlflow_archive_restore_underway"
+
+#: The schema is being made; only where that is no transaction.
+SCHEMA = "schema"
+#: The schema is there, and tables are filled one after the other.
+ROWS = "rows"
+#: The rows are checked, and the schema is being upgraded; only where that is no transaction.
+UPGRADE = "upgrade"
+#: All is done but the removal of the state.
+DONE = "done"
+
+_OF_TABLE = "table:"
+_metadata = sa.MetaData()
+_state = sa.Table(
+    TABLE,
+    _metadata,
+    sa.Column("item", sa.String(250), primary_key=True),
+    sa.Column("value", sa.Text().with_variant(mysql.LONGTEXT(), "mysql"), nullable=False),
+)
+#: As alembic makes it.
+_version = sa.Table(
+    VERSION_TABLE,
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which archive is restored.
+
+    Attributes:
+        archive_id: Its own id.
+        root_digest: sha256 of its manifest.
+        revision: Of the schema that its rows are for.
+        made: Its rows are made from its objects; they begin anew whenever they are interrupted.
+    """
+
+    archive_id: str
+    root_digest: str
+    revision: str
+    made: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded into a table: how many rows, and the sum of their digests."""
+
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an interrupted restore left."""
+
+    identity: Identity
+    phase: str
+    tables: dict[str, Loaded]
+    foreign_keys: tuple[tuple[str, str, str], ...] = ()
+    """Table, name and definition of the keys that are set aside (PostgreSQL)."""
+
+
+def has_table(connection: sa.Connection, name: str) -> bool:
+    """Tell whether a table is there; asked of the database each time."""
+    return bool(sa.inspect(connection).has_table(name))
+
+
+def read(connection: sa.Connection) -> State | None:
+    """Return what a restore left; None if there is nothing of one."""
+    if not has_table(connection, TABLE):
+        return None
+    found = {str(row.item): str(row.value) for row in connection.execute(sa.select(_state.c.item, _state.c.value))}
+    if "identity" not in found or "phase" not in found:
+        return None
+    return State(
+        Identity(**json.loads(found["identity"])),
+        found["phase"],
+        {
+            item.removeprefix(_OF_TABLE): Loaded(**json.loads(value))
+            for item, value in found.items()
+            if item.startswith(_OF_TABLE)
+        },
+        tuple(tuple(key) for key in json.loads(found.get("foreign_keys", "[]"))),
+    )
+
+
+def marked(connection: sa.Connection) -> bool:
+    """Tell whether every MLflow is kept out of the database by the marker."""
+    return revision(connection) == MARKER
+
+
+def revision(connection: sa.Connection) -> str | None:
+    """Return what the database says of its schema; None if it says nothing."""
+    if not has_table(connection, VERSION_TABLE):
+        return None
+    found = connection.execute(sa.select(_version.c.version_num)).scalars().first()
+    return None if found is None else str(found)
+
+
+def begin(connection: sa.Connection, identity: Identity, phase: str) -> None:
+    """Mark the database. Everything of MLflow's must be gone from it."""
+    _metadata.create_all(connection)
+    connection.execute(sa.delete(_state))
+    _put(connection, "phase", phase)
+    _put(connection, "identity", json.dumps({name: getattr(identity, name) for name in Identity.__slots__}))
+    _version.metadata.create_all(connection)
+    connection.execute(sa.delete(_version))
+    connection.execute(sa.insert(_version).values(version_num=MARKER))
+
+
+def set_phase(connection: sa.Connection, phase: str) -> None:
+    """Remember how far the restore is."""
+    _put(connection, "phase", phase)
+
+
+def set_foreign_keys(connection: sa.Connection, keys: list[tuple[str, str, str]]) -> None:
+    """Remember the foreign keys that are set aside."""
+    _put(connection, "foreign_keys", json.dumps(keys))
+
+
+def set_loaded(connection: sa.Connection, table: str, loaded: Loaded) -> None:
+    """Remember that a table is filled; in the transaction that filled it."""
+    _put(connection, _OF_TABLE + table, json.dumps({"rows": loaded.rows, "digest": loaded.digest}))
+
+
+def end(connection: sa.Connection, revision: str) -> None:
+    """Write the true revision, with which the database is a whole one."""
+    connection.execute(sa.update(_version).values(version_num=revision))
+    _put(connection, "phase", DONE)
+
+
+def remove(connection: sa.Connection) -> None:
+    """Drop the tables of the state, if they are there."""
+    for name in (REVISION_TABLE, TABLE):
+        if has_table(connection, name):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
+def _put(connection: sa.Connection, item: str, value: Any) -> None:
+    connection.execute(sa.delete(_state).where(_state.c.item == item))
+    connection.execute(sa.insert(_state).values(item=item, value=value))

@@ -1,0 +1,139 @@
+"""What is in the database before an exact restore, and making room in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import sqlalchemy as sa
+
+from mlflow_archive.errors import ConflictError
+from mlflow_archive.tracking.database.addresses import DatabaseAddress
+from mlflow_archive.tracking.database.exact import schema, state
+from mlflow_archive.tracking.database.exact.state import Identity, State
+
+_NAMED = 5
+#: The names of tables that migrations use while they rebuild one of SQLite's.
+_REBUILT = "_alembic_tmp_"
+_OURS = frozenset({state.TABLE, state.REVISION_TABLE})
+
+
+class Holding(Enum):
+    """What a database holds."""
+
+    NOTHING = "nothing"
+    """It is empty, or has only what a fresh MLflow server makes."""
+    UNFINISHED = "unfinished"
+    """A restore of this archive, to be gone on with."""
+    FINISHED = "finished"
+    """A restore of this archive that came to its end but for the removal of its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there, and what a restore of the archive left."""
+
+    holding: Holding
+    state: State | None = None
+
+
+def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identity, *, start_over: bool) -> Found:
+    """Tell what the database holds; nothing is changed.
+
+    Args:
+        connection: The database.
+        address: Where it is, for the sentences.
+        archive: What is to be restored.
+        start_over: Take what an interrupted exact restore left, of whichever archive, for nothing.
+
+    Raises:
+        ConflictError: It holds something else.
+    """
+    left = state.read(connection)
+    marked = state.marked(connection)
+    ours = left is not None and (marked or left.phase == state.DONE)
+    if left is None or not ours:
+        if marked and not _stranger(connection):
+            # The mark was all that was made.
+            return Found(Holding.NOTHING)
+        _require_room(connection, address)
+        return Found(Holding.NOTHING)
+    if marked and start_over:
+        return Found(Holding.NOTHING)
+    same = (left.identity.archive_id, left.identity.root_digest) == (archive.archive_id, archive.root_digest)
+    if left.phase == state.DONE and not marked:
+        if not same:
+            _require_room(connection, address)
+        return Found(Holding.FINISHED, left)
+    if not same:
+        raise ConflictError(
+            f"{address.shown} holds an interrupted exact restore of another archive ({left.identity.archive_id}): "
+            "complete it by its own command, or add --start-over to clear it first.",
+            code="other_restore",
+        )
+    lasting = left.phase == state.ROWS and not left.identity.made and left.identity == archive
+    return Found(Holding.UNFINISHED if lasting else Holding.NOTHING, left if lasting else None)
+
+
+def clear(connection: sa.Connection) -> None:
+    """Drop MLflow's tables and those of our state; tables of others stay.
+
+    Must follow `examine`, which has seen that nothing of value is in them.
+    """
+    dialect = connection.dialect.name
+    known = schema.known_tables() | _OURS | {state.VERSION_TABLE}
+    there = [name for name in sa.inspect(connection).get_table_names() if name in known or name.startswith(_REBUILT)]
+    quoted = connection.dialect.identifier_preparer.quote
+    if dialect == "mssql":
+        for table in there:
+            for key in sa.inspect(connection).get_foreign_keys(table):
+                connection.exec_driver_sql(f"ALTER TABLE {quoted(table)} DROP CONSTRAINT {quoted(str(key['name']))}")
+    # The state goes last: until then a clearing that is interrupted can be seen for what it is.
+    for name in sorted(there, key=lambda name: (name == state.VERSION_TABLE, name == state.TABLE)):
+        connection.exec_driver_sql(f"DROP TABLE {quoted(name)}{' CASCADE' if dialect == 'postgresql' else ''}")
+
+
+def _require_room(connection: sa.Connection, address: DatabaseAddress) -> None:
+    strangers = _stranger(connection)
+    if strangers:
+        more = f" and {len(strangers) - _NAMED} more" if len(strangers) > _NAMED else ""
+        raise ConflictError(
+            f"{address.shown} has tables that are not MLflow's ({', '.join(strangers[:_NAMED])}{more}): give a "
+            "database of its own.",
+            code="not_empty",
+        )
+    filled = _filled(connection)
+    if filled:
+        more = ", ..." if len(filled) > _NAMED else ""
+        raise ConflictError(
+            f"{address.shown} is not empty (it has rows in {', '.join(filled[:_NAMED])}{more}): an exact restore needs "
+            "an empty database, or one that only a fresh MLflow server has opened; a restore without --exact brings "
+            "the objects to what is there.",
+            code="not_empty",
+        )
+
+
+def _stranger(connection: sa.Connection) -> list[str]:
+    known = schema.known_tables() | _OURS | {state.VERSION_TABLE}
+    return sorted(
+        name
+        for name in sa.inspect(connection).get_table_names()
+        if name not in known and not name.startswith(_REBUILT) and not schema.AUTH_TABLES.fullmatch(name)
+    )
+
+
+def _filled(connection: sa.Connection) -> list[str]:
+    """Return the tables that have more in them than a fresh server makes."""
+    there = sorted((schema.known_tables() - schema.RUNTIME_TABLES) & set(sa.inspect(connection).get_table_names()))
+    return [name for name in there if _has_rows(connection, name)]
+
+
+def _has_rows(connection: sa.Connection, name: str) -> bool:
+    table = sa.table(name)
+    more = sa.select(sa.literal(1)).select_from(table).limit(1)
+    if name == "experiments":
+        id, shown, stage = (sa.column(column) for column in ("experiment_id", "name", "lifecycle_stage"))
+        more = more.where(sa.not_(sa.and_(id == 0, shown == "Default", stage == "active")))
+    elif name == "workspaces":
+        more = more.where(sa.column("name") != "default")
+    return connection.execute(more).first() is not None
