@@ -164,13 +164,40 @@ def _packing(
     }
 
 
-artifact_root_option = click.option(
-    "--artifact-root",
+#: Beginning of the addresses of what a server hands out itself.
+_PROXY = "mlflow-artifacts:/"
+
+
+def _artifact_roots(
+    *, artifact_roots: tuple[tuple[str, str], ...], artifacts_destination: str | None
+) -> tuple[tuple[str, str], ...]:
+    if artifacts_destination is None:
+        return artifact_roots
+    if any(prefix == _PROXY for prefix, _ in artifact_roots):
+        raise click.UsageError(f"--artifacts-destination is --artifact-root {_PROXY}=... by another name: give one.")
+    return (*artifact_roots, (_PROXY, artifacts_destination))
+
+
+artifact_root_option = gather(
+    together(
+        click.option(
+            "--artifact-root",
+            "artifact_roots",
+            type=Pair("PREFIX", "URL", last=True),
+            multiple=True,
+            help="Where artifact URIs with this prefix really are, to go there directly and not through the server: "
+            "mlflow-artifacts:/=s3://bucket/root. Repeatable.",
+        ),
+        click.option(
+            "--artifacts-destination",
+            metavar="URL",
+            help="The same for mlflow-artifacts:/, by the name that the option has at the server. A database that is "
+            "reached without a server needs it.",
+        ),
+    ),
+    ("artifact_roots", "artifacts_destination"),
     "artifact_roots",
-    type=Pair("PREFIX", "URL", last=True),
-    multiple=True,
-    help="Where artifact URIs with this prefix really are, to go there directly and not through the server: "
-    "mlflow-artifacts:/=s3://bucket/root. Repeatable.",
+    _artifact_roots,
 )
 
 

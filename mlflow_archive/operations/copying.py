@@ -145,12 +145,15 @@ def _server(
     side: Side, uri: str | None, settings: Settings | None, *, parallelism: int, read_only: bool
 ) -> Iterator[ServerClient]:
     """Connect to one end with its own settings; leaving the context ends the connection."""
-    from mlflow_archive.tracking.connecting import connect
+    from mlflow_archive.tracking.connecting import connect, connect_source
     from mlflow_archive.tracking.settings import PREFIXES, settings_of
 
     own = settings_of(side, settings)
     try:
-        client = connect(uri, parallelism=parallelism, read_only=read_only, own=own)
+        if side == "source":
+            client = connect_source(uri, parallelism=parallelism, own=own)
+        else:
+            client = connect(uri, parallelism=parallelism, read_only=read_only, own=own)
     except NotAuthorisedError as error:
         raise NotAuthorisedError(
             f"The {side} does not let us in: {error} For this end alone they are {PREFIXES[side]}TRACKING_USERNAME "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+from mlflow_archive.errors import UsageError
 from mlflow_archive.events import Event, Note, Observer, Silence
 from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import (
@@ -72,6 +73,7 @@ def bring(
     observer: Observer | None = None,
 ) -> Report:
     """Bring what the selection wants of any source to a server that is connected. Closes neither."""
+    _require_destination(client, selection, artifacts)
     notes = Notes(observer or Silence())
     watcher = SerialisedObserver(notes)
     narrowed = closed_under(source, selection)
@@ -87,6 +89,18 @@ def bring(
             target=client.uri,
         )
     return replace(report, notes=tuple(dict.fromkeys(notes.heard)))
+
+
+def _require_destination(client: ServerClient, selection: Selection, artifacts: ArtifactPlaces) -> None:
+    """Raise if files are to be brought to a database that does not say where files are."""
+    given = any(prefix.startswith("mlflow-artifacts:") for prefix in artifacts.roots or ())
+    if getattr(client, "needs_destination", False) and selection.artifacts and not given:
+        raise UsageError(
+            f"{client.uri} is a database without a server, and does not say where files of new objects belong: give "
+            "--artifacts-destination <folder or URL>, which the server on it is then started with, or --without "
+            "artifacts.",
+            code="artifact_root",
+        )
 
 
 class Notes:

@@ -48,7 +48,11 @@ class ArtifactAccess(Protocol):
     """Reads and writes files below artifact roots. Safe to use from several threads."""
 
     def list(self, owner: ArtifactOwner) -> Iterator[ArtifactFile | ArtifactFault]:
-        """Yield all files below the root, recursively, lazily; an absent root has none."""
+        """Yield all files below the root, recursively, lazily.
+
+        An absent root has none, if the folders that it would be in are there; else where it is is not known here,
+        which is a fault.
+        """
         ...
 
     def open(self, owner: ArtifactOwner, name: str) -> AbstractContextManager[Iterator[bytes]]:

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mlflow_archive.errors import UnavailableError, UsageError
+from mlflow_archive.errors import UsageError
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.tracking.artifact_contract import ArtifactOwner
 from mlflow_archive.tracking.client import ServerClient
@@ -18,6 +18,9 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
 _PROXY_ANCHOR = "/api/2.0/mlflow-artifacts/artifacts/"
 #: Addresses that mean something to the server alone.
 _SERVER_ONLY = ("models", "runs", "dbfs", "databricks", "databricks-uc", "uc")
+#: How deep below a root of experiments the files of an object are.
+_DEPTHS = {Kind.RUN: 3, Kind.LOGGED_MODEL: 4, Kind.TRACE: 4}
+_EVERYWHERE = frozenset({"home", "mnt", "opt", "root", "srv", "tmp", "usr", "var"})
 
 
 class Way(Enum):
@@ -77,6 +80,32 @@ class Routes:
         absent = writing or owner.kind is Kind.TRACE
         return Place(Way.SHARED, path) if _seems_shared(path, may_be_absent=absent) else Place(Way.SERVER)
 
+    def require_here(self, place: Place, owner: ArtifactOwner) -> None:
+        """Raise unless the local folder of an owner, or one that it would be made in, is on this machine.
+
+        An owner without files has no folder, and an experiment without any has none either; but what they would be in
+        is there. Without it nobody can say that there are no files.
+
+        Raises:
+            UsageError: It is elsewhere, and what to give.
+        """
+        path, uri = Path(place.path), owner.uri.rstrip("/")
+        if any(path.is_relative_to(known) for known in self._client.artifact_roots.values()):
+            return
+        # <root>/<experiment>/<run>/artifacts, <root>/<experiment>/models/<model>/artifacts, and so for traces.
+        deep = _DEPTHS.get(owner.kind, 0) if uri.endswith("/artifacts") else 0
+        if path.is_absolute() and any(map(_tells, (path, *[*path.parents][: deep or 1]))):
+            return
+        parts = uri.rsplit("/", deep)
+        root = parts[0] if len(parts) > deep and parts[0] else uri
+        if not path.is_absolute():
+            reason = f"The address {root} begins where the server was started, which nothing here tells"
+        elif place.mapped:
+            reason = f"The folder that is given for {root} is not there, nor what it would be in"
+        else:
+            reason = f"The folder {root} is not on this machine"
+        raise UsageError(f"{reason}: give --artifact-root {root}=<folder or URL>.", code="artifact_root")
+
     def to_root(self, uri: str, workspace: str | None) -> Place | None:
         """Return the way to an experiment's root, None if there is only the server's own."""
         try:
@@ -91,9 +120,9 @@ class Routes:
         proxied = _proxy_path(uri)
         if proxied is not None:
             if self._client.local:
-                raise UnavailableError(
-                    f"Nothing here says where {uri} is kept: give --artifact-root mlflow-artifacts:/=<folder or URL>, "
-                    "the --artifacts-destination of the server that wrote it.",
+                raise UsageError(
+                    "Nothing here says where the files of mlflow-artifacts:/ are: give --artifact-root "
+                    "mlflow-artifacts:/=<folder or URL>, the --artifacts-destination of the server that wrote them.",
                     code="artifact_root",
                 )
             return Place(Way.PROXY, proxied)
@@ -126,6 +155,11 @@ def local_path(uri: str) -> str | None:
     if match is None:
         return uri
     return unquote(urlsplit(uri).path) if match[1].lower() == "file" else None
+
+
+def _tells(folder: Path) -> bool:
+    """Tell whether a folder is there, and not one that every machine has."""
+    return len(folder.parts) > 1 and folder.is_dir() and not (len(folder.parts) == 2 and folder.name in _EVERYWHERE)
 
 
 def _normal(uri: str) -> str:

@@ -104,6 +104,8 @@ class RoutedArtifacts:
         served = ServedFolder(self._client, owner)
         if place.way is Way.SERVER:
             return served
+        if place.way is Way.LOCAL and not writing:
+            self._routes.require_here(place, owner)
         if place.way is Way.SHARED:
             return SharedFolder(place.path, served)
         try:

@@ -91,6 +91,11 @@ def test_backup_without_options(called: dict[str, Any]) -> None:
     }
 
 
+def test_the_destination_of_a_server_is_a_root(called: dict[str, Any]) -> None:
+    run("backup", "dest", "--artifacts-destination", "s3://bucket/root", "--artifact-root", "/old=/new")
+    assert called["artifact_roots"] == {"/old": "/new", "mlflow-artifacts:/": "s3://bucket/root"}
+
+
 def test_backup_with_all_options(called: dict[str, Any]) -> None:
     run(
         *["backup", "s3://bucket/dest", "--tracking-uri", "http://localhost:5000", "--resume", "--dry-run"],

@@ -367,3 +367,36 @@ def test_folders_that_never_end_are_left(name: str) -> None:
 
     assert ArtifactFile("a.txt", 1) in found
     assert [fault.code for fault in found if isinstance(fault, ArtifactFault)] == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "root"),
+    [
+        ("/gone/from/here/mlruns/1/r1/artifacts", "/gone/from/here/mlruns"),
+        ("file:///gone/from/here/mlruns/1/r1/artifacts", "file:///gone/from/here/mlruns"),
+        ("runs-of-ours/1/r1/artifacts", "runs-of-ours"),
+        ("/gone/single", "/gone/single"),
+    ],
+)
+def test_a_folder_of_another_machine_is_a_fault_and_not_empty(uri: str, root: str) -> None:
+    access = open_artifacts(_client(local=True), roots={})
+    (fault,) = access.list(_run(uri))
+    assert isinstance(fault, ArtifactFault)
+    assert (fault.code, fault.retryable) == ("artifact_root", False)
+    assert f"--artifact-root {root}=" in fault.reason
+
+
+def test_an_experiment_without_files_is_empty_where_its_root_is(tmp_path: Path) -> None:
+    access = open_artifacts(_client(local=True), roots={"mlflow-artifacts:/": str(tmp_path / "there")})
+    assert [*access.list(_run(f"{tmp_path}/1/r1/artifacts"))] == []
+    (tmp_path / "there").mkdir()
+    assert [*access.list(_run("mlflow-artifacts:/1/r1/artifacts"))] == []
+    beside = open_artifacts(_client(local=True, roots={"mlruns": str(tmp_path / "none" / "mlruns")}), roots={})
+    assert [*beside.list(_run("mlruns/1/r1/artifacts"))] == []
+
+
+def test_a_place_that_was_named_wrongly_is_a_fault(tmp_path: Path) -> None:
+    access = open_artifacts(_client(local=True), roots={"mlflow-artifacts:/": "/gone/from/here"})
+    (fault,) = access.list(_run("mlflow-artifacts:/1/r1/artifacts"))
+    assert isinstance(fault, ArtifactFault)
+    assert "is not there" in fault.reason

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from mlflow_archive.errors import NotFoundError, UsageError
@@ -38,10 +38,10 @@ class Trouble:
 
 def folder_of(uri: str) -> Path | None:
     """Return the folder that a tracking URI names, None if it is of another kind; it need not be there."""
-    parts = urlsplit(uri)
-    if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
-        return Path(url2pathname(unquote(parts.path) if "%" in parts.path else parts.path))
-    if not uri or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) or re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
+    if uri.lower().startswith("file:"):
+        parts = urlsplit(uri)
+        return Path(url2pathname(parts.path)) if parts.netloc in ("", "localhost") else None
+    if not uri or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:|databricks$|uc$", uri) or re.fullmatch(r"[^/]+:\d+(/.*)?", uri):
         return None
     return Path(uri)
 

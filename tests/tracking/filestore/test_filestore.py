@@ -20,6 +20,7 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content
 from mlflow_archive.tracking.connecting import connect, connect_source
+from mlflow_archive.tracking.filestore.folder import folder_of
 
 OLD = Path(__file__).parents[2] / "databases" / "old" / "filestore-2.9.tar.gz"
 
@@ -245,6 +246,26 @@ def test_it_is_a_server_among_urls(filled: Path, tmp_path: Path) -> None:
     assert is_server(filled.as_uri())
     assert not is_server(str(tmp_path))
     assert not is_server("s3://bucket/mlruns")
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [
+        ("mlruns", "mlruns"),
+        ("./mlruns", "mlruns"),
+        ("file:///srv/a%20b/mlruns", "/srv/a b/mlruns"),
+        ("file://elsewhere/mlruns", None),
+        ("http://[::1", None),
+        ("localhost:5000", None),
+        ("user:pw@host:5000", None),
+        ("databricks", None),
+        ("databricks://profile", None),
+        ("sqlite:///mlflow.db", None),
+        ("", None),
+    ],
+)
+def test_which_uris_are_folders(uri: str, folder: str | None) -> None:
+    assert folder_of(uri) == (None if folder is None else Path(folder))
 
 
 def test_it_is_the_default_where_mlflow_takes_it_for_one(
