@@ -19,6 +19,7 @@ from mlflow_archive.operations.ends import (
     stored_source,
 )
 from mlflow_archive.operations.report import Report
+from mlflow_archive.operations.tables import with_objects
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.provenance import SOURCE_TAG_PREFIXES
@@ -43,8 +44,9 @@ def restore(
         # The archive first: what is not one must not cost a connection.
         source = stack.enter_context(stored_source(src_url, storage_options=storage_options))
         client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=choices.dry_run))
+        objects = stack.enter_context(with_objects(source, parallelism=parallelism))
         return bring(
-            source,
+            objects,
             client,
             selection,
             choices=_as_the_source_says(choices, source.origin),

@@ -1,0 +1,51 @@
+"""An archive of the tables of a database and no objects (``backup --only database``), as a source of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from mlflow_archive.archive.reader import ArchiveReader
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.selection import Selection
+from mlflow_archive.stream import Item, Source
+
+#: The id of the object that is the tracking database.
+TRACKING = "tracking"
+
+
+@contextmanager
+def with_objects(source: Source, *, parallelism: int) -> Iterator[Source]:
+    """Yield the source; in place of an archive of tables alone, the objects that they are about.
+
+    Raises:
+        IntegrityError: The tables are damaged.
+        UnsupportedError: They are of a newer MLflow than the installed one, or a package to read them is missing.
+    """
+    if not isinstance(source, ArchiveReader) or source.kinds() != (Kind.DATABASE,):
+        yield source
+        return
+    tables = tracking_tables(source)
+    if tables is None:
+        yield source
+        return
+    from mlflow_archive.spec.records.database import DatabaseRecord
+    from mlflow_archive.tracking.database.exact import schema
+    from mlflow_archive.tracking.database.exact.state import Identity
+    from mlflow_archive.tracking.database.from_tables import source_of_tables
+
+    record = tables.load().record
+    revision = record.revision if isinstance(record, DatabaseRecord) else ""
+    if isinstance(record, DatabaseRecord):
+        schema.require(revision, made_by=record.mlflow_version)
+    identity = Identity(source.marker.archive_id, source.root_digest, revision, made=False)
+    with closing(source_of_tables(tables, identity, source.origin, parallelism=parallelism)) as objects:
+        yield objects
+
+
+def tracking_tables(source: ArchiveReader) -> Item | None:
+    """Return the object of the tracking database, None if the archive has none."""
+    for item in source.read(Kind.DATABASE, Selection()):
+        if isinstance(item, Item) and item.key.id == TRACKING:
+            return item
+    return None
