@@ -90,11 +90,13 @@ class Series:
         """Yield lines of the part ``metrics``."""
         for start in range(0, len(self), LINE_POINTS):
             end = start + LINE_POINTS
+            values = self.values[start:end]
             yield {
                 "key": key,
                 "timestamps": [*self.timestamps[start:end]],
                 "steps": [*self.steps[start:end]],
-                "values": [encode_float(value) for value in self.values[start:end]],
+                # A sum that is finite has no term that is not, and is a tenth of the cost of asking each.
+                "values": [*values] if math.isfinite(sum(values)) else [encode_float(value) for value in values],
             }
 
 

@@ -95,6 +95,8 @@ class DatabaseClient:
         self.uri = snapshot.address.shown
         self.version = release_of(snapshot.revision)
         self.only_kinds = frozenset(kind for kind, table in TABLES.items() if snapshot.has(table))
+        # MLflow has no index for the question which runs an experiment has; with 10,000 experiments it is asked often.
+        snapshot.index("runs", "experiment_id", "run_uuid")
         self.histories = TableOfMetrics(snapshot)
         self.artifact_roots: Mapping[str, str] = _artifact_roots(snapshot)
         self._routes = [(route, route.pattern) for route in _routes()]

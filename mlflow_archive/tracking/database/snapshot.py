@@ -170,6 +170,14 @@ class Snapshot:
                 return
             last = found[-1][len(shown) :]
 
+    def index(self, table: str, *columns: str) -> None:
+        """Make what is asked by these columns cheap, in the private copy of a SQLite file; others are not touched."""
+        if self.dialect == "sqlite" and all(self.has(table, column) for column in columns):
+            made = f"CREATE INDEX IF NOT EXISTS mlflow_archive_{table} ON {table} ({', '.join(columns)})"
+            with self._connection() as connection:
+                connection.exec_driver_sql(made)
+                connection.commit()
+
     def count(self, table: sa.Table) -> int:
         """Return the number of rows."""
         return int(self.tuples(sa.select(sa.func.count()).select_from(table))[0][0])

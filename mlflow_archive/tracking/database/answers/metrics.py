@@ -46,11 +46,11 @@ class TableOfMetrics:
             last[:] = [_SERIES(rows[-1])]
 
         self._snapshot.pieces(statement, take)
-        pairs = {(id, key) for key, ids in wanted.items() for id in ids}
-        if sum(map(len, found.values())) <= most_points:
-            return {**{pair: Series() for pair in pairs}, **found}
-        del found[last[0]]  # its end is missing
-        return {**dict.fromkeys(pairs), **found}
+        whole = sum(map(len, found.values())) <= most_points
+        if not whole:
+            del found[last[0]]  # its end is missing
+        pairs = ((id, key) for key, ids in wanted.items() for id in ids)
+        return {**found, **{pair: Series() if whole else None for pair in pairs if pair not in found}}
 
     def chunks(self, run_id: str, key: str, workspace: str | None) -> Iterator[Series]:  # noqa: ARG002
         """Yield one metric of one run in pieces, in order."""

@@ -143,7 +143,7 @@ def _datasets(snapshot: Snapshot, ids: list[str]) -> dict[str, list[JSONValue]]:
     given = sa.select(inputs.c.destination_id, inputs.c.input_uuid, datasets).join(
         datasets, datasets.c.dataset_uuid == inputs.c.source_id
     )
-    for row in snapshot.rows(given.where(here).order_by(inputs.c.destination_id, inputs.c.source_id)):
+    for row in snapshot.rows(given.where(here).order_by(inputs.c.destination_id, datasets.c.name, datasets.c.digest)):
         dataset: JSONObject = {
             "name": row["name"],
             "digest": row["digest"],
