@@ -15,6 +15,7 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.stream import Account, Item, Outcome, Scope, Status
 from mlflow_archive.tracking.database.addresses import DatabaseAddress
+from mlflow_archive.tracking.database.dump import TRACKING
 from mlflow_archive.tracking.database.exact import checking, foreign_keys, quiet, schema, sequences, state, target
 from mlflow_archive.tracking.database.exact.connection import BROKEN, Target
 from mlflow_archive.tracking.database.exact.files import ExactFiles
@@ -111,6 +112,8 @@ class ExactSink:
         key = item.key
         if self._broken is not None:
             raise UnavailableError(str(self._broken), code=BROKEN)
+        if key.kind is Kind.DATABASE and key.id != TRACKING:
+            return Outcome(key, Status.SKIPPED, reason="only the tracking database is restored exactly")
         if self._options.dry_run:
             return Outcome(key, Status.STORED, target_id=key.id)
         size, losses = 0, list[Loss]()
