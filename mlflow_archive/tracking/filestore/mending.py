@@ -123,7 +123,10 @@ class Mended:
         if above[0] == "models" or len(above) > 2 or (len(above) == 2 and above[1] in NO_RUNS):
             return None
         words = ("experiment_id",) if len(above) == 1 else ("run_uuid", "run_id")
-        id = next((str(document[word]) for word in words if document.get(word) not in (None, "")), folder.name)
+        for word in words:
+            if word in document and not isinstance(document[word], str):
+                document[word] = folder.name  # digits alone, that whoever wrote them did not quote; or nothing
+        id = next((document[word] for word in words if document.get(word)), folder.name)
         return None if id == folder.name else id
 
     def _texts(self, folder: Path) -> dict[str, str]:

@@ -222,6 +222,16 @@ def test_what_is_broken_is_lost_alone(store: Path, tmp_path: Path) -> None:
     assert all("/" + "mlruns" not in loss.reason for loss in report.losses)
 
 
+def test_ids_of_digits_alone_need_no_quotes(store: Path, tmp_path: Path) -> None:
+    digits = store / "5" / ("7" * 32)
+    digits.mkdir(parents=True)
+    (store / "5" / "meta.yaml").write_text("experiment_id: 5\nname: five\nlifecycle_stage: active\n")
+    (digits / "meta.yaml").write_text(f"run_id: {digits.name}\nstatus: 3\nlifecycle_stage: active\nstart_time: 1\n")
+    report = api.backup(str(store), str(tmp_path / "archive"), experiments=["five"])
+    assert report.losses == ()
+    assert [*_contents(tmp_path / "archive", Kind.RUN)] == [digits.name]
+
+
 def test_losses_follow_the_selection(store: Path, tmp_path: Path) -> None:
     alpha = _experiment(store, "alpha")
     (alpha / ("1" * 32)).mkdir()
