@@ -176,6 +176,14 @@ def test_places_and_how_to_get_at_them(asked: list[dict[str, Any]], command: str
     assert call["artifact_options"] == {"endpoint_url": "http://localhost:9000"}
 
 
+@shows(EXPORTS, "--artifacts-destination")
+@pytest.mark.parametrize("command", EXPORTS)
+def test_the_destination_of_the_server_is_a_place_too(asked: list[dict[str, Any]], command: str) -> None:
+    call = one(asked, command, "--artifacts-destination", "s3://bucket/root")
+
+    assert call["artifact_roots"] == {"mlflow-artifacts:/": "s3://bucket/root"}
+
+
 @shows(EXPORTS, "--json", "--quiet")
 @pytest.mark.parametrize("command", EXPORTS)
 def test_what_is_printed(asked: list[dict[str, Any]], command: str) -> None:

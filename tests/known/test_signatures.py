@@ -271,7 +271,7 @@ def test_files_are_read_where_the_operator_says(world: World, tmp_path: Path) ->
     assert ma.get_model_signature(f"runs:/{world.run_id}/signed", world.server.uri) == SIGNATURE
 
 
-@shows((GET, SET, LIST), "--artifact-option")
+@shows((GET, SET, LIST), "--artifact-option", "--artifacts-destination")
 def test_the_options_of_a_store_get_to_it(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
 
@@ -283,7 +283,9 @@ def test_the_options_of_a_store_get_to_it(world: World, tmp_path: Path, monkeypa
     monkeypatch.setattr("mlflow_archive.tracking.artifacts.open_store", store)
     inputs, _ = samples(tmp_path)
     root = world.client.get_run(world.run_id).info.artifact_uri
-    mapped = ("--artifact-root", f"{root}=s3://bucket/root", "--artifact-option", "anon=true")
+    proxied = root.startswith("mlflow-artifacts:")
+    where = ("--artifacts-destination", "s3://bucket") if proxied else ("--artifact-root", f"{root}=s3://bucket/root")
+    mapped = (*where, "--artifact-option", "anon=true")
     uri = ("--model-uri", f"runs:/{world.run_id}/signed")
     for command, asked in ((GET, uri), (SET, (*uri, "--input-file", inputs)), (LIST, ("--filter", "name = 'iris'"))):
         opened.clear()

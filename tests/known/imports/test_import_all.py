@@ -117,6 +117,17 @@ def test_what_every_import_hands_on(called: dict[str, Any], archived: Archived, 
     assert json.loads(line)["event"] == "error"
 
 
+@shows(IMPORTS, "--artifacts-destination")
+@pytest.mark.parametrize("command", IMPORTS)
+def test_the_destination_of_the_server_is_a_place_too(called: dict[str, Any], archived: Archived, command: str) -> None:
+    objects = (*churn("churn", "there", "a" * 32), prompt("greet", "Hello"), dataset("d-1", "qa", "a"))
+    place = archived(*objects, place=f"memory://destinations/{command}")
+
+    call(command, place, "--tracking-uri", "http://localhost:5", "--artifacts-destination", "s3://bucket")
+
+    assert called["artifact_roots"] == {"mlflow-artifacts:/": "s3://bucket"}
+
+
 @shows(IMPORTS, "--quiet")
 @pytest.mark.parametrize("command", IMPORTS)
 def test_defaults_of_every_import(called: dict[str, Any], archived: Archived, command: str) -> None:
