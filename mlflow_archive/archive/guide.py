@@ -23,6 +23,9 @@ A document, for example experiments/<experiment id>/runs/<run id>/run.json, has:
   parts     long lists beside it, one JSON object a line: metrics.jsonl (the full history), spans.jsonl, records.jsonl
   blobs     files: "name" is the artifact path in MLflow, "descriptor.path" where the file stands in this archive
 
+An archive that was read from a database by SQL has its tables too, each as an Apache Parquet file, in
+database/tracking/tables; database/tracking/database.json says which columns they have, and of which revision they are.
+
 Every reference has "path" (from this folder), "size_bytes" and "sha256" of the file as it stands here. So
 manifest.json vouches for everything: sha256sum of it is the digest that the backup printed.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from mlflow_archive.archive.checking import PARTS, Checker, Findings, LineReader
 from mlflow_archive.archive.references import REFERRED, Ids, identity_fault, missing_references
 from mlflow_archive.archive.sampling import Sampling
+from mlflow_archive.archive.tables import TableChecks
 from mlflow_archive.archive.tasks import run_tasks
 from mlflow_archive.errors import IntegrityError
 from mlflow_archive.events import BytesMoved, ItemFinished, Observer, SectionStarted
@@ -16,7 +18,7 @@ from mlflow_archive.spec.descriptor import INDEX_TYPE, OBJECT_TYPE, Descriptor
 from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.layout import MANIFEST, document_name, index_path, object_folder, part_name, section_folder
 from mlflow_archive.spec.loss import Loss
-from mlflow_archive.spec.object import IndexEntry, ObjectDocument, PartEntry, Section
+from mlflow_archive.spec.object import IndexEntry, ObjectDocument, Section
 from mlflow_archive.spec.records import record_type
 from mlflow_archive.spec.rules import Level
 
@@ -104,6 +106,7 @@ class Walk:
     level: Level
     progress: Progress
     known_losses: set[LossKey] | None
+    tables: TableChecks
     sampling: Sampling | None = None
     stored: Counter[Kind] = field(default_factory=Counter)
     whole: bool = True
@@ -263,19 +266,15 @@ class Walk:
             seen.add(part.name)
             placed = checker.place(part.descriptor, path=f"{folder}/{part_name(part.name)}", media_type=media_type)
             if placed and self.level == "valid" and self._sampled(part.descriptor):
-                yield self._hashing(part.descriptor)
+                yield partial(self._reading, part.descriptor, partial(checker.hash, part.descriptor))
             elif placed and self.level == "restorable":
-
-                def read(part: PartEntry = part) -> _Done:
-                    checker.part(part)
-                    return _Done(part.descriptor.size_bytes, hashed=True)
-
-                yield read
+                yield partial(self._reading, part.descriptor, partial(checker.part, part))
 
     def _blobs(self, document: ObjectDocument, folder: str, path: str) -> Iterator[_Task]:
         checker = self.checker
         last: tuple[str, str] | None = None
         names = _Names()
+        tables = self.tables.files(document, path, understood=self.level == "restorable")
         for blob in document.blobs:
             if last is not None and (blob.role, blob.name) <= last:
                 checker.findings.add("E052", path, f"the blob {blob.name!r} of {blob.role!r} is out of order")
@@ -283,15 +282,16 @@ class Walk:
             names.add(blob.descriptor.path, checker.findings)
             placed = checker.place(blob.descriptor, below=f"{folder}/{blob.role}")
             if placed and self.level != "complete" and self._sampled(blob.descriptor):
-                yield self._hashing(blob.descriptor)
+                table = tables.get(blob.name)
+                rows = partial(self.tables.rows, blob, table) if table else partial(checker.hash, blob.descriptor)
+                yield partial(self._reading, blob.descriptor, rows)
         names.check_folders(checker.findings)
 
-    def _hashing(self, descriptor: Descriptor) -> _Task:
-        def hash() -> _Done:
-            self.checker.hash(descriptor)
-            return _Done(descriptor.size_bytes, hashed=True)
-
-        return hash
+    @staticmethod
+    def _reading(descriptor: Descriptor, read: Callable[[], None]) -> _Done:
+        """Read a file to its end, as a task."""
+        read()
+        return _Done(descriptor.size_bytes, hashed=True)
 
     def _sampled(self, descriptor: Descriptor) -> bool:
         return self.sampling is None or self.sampling.takes(descriptor.path)

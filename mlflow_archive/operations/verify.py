@@ -4,7 +4,7 @@ Three levels, each with all that is below it:
 
 * ``complete``: documents are read, hashed and checked; of all other files only the listing is asked.
 * ``valid``: every byte is read and hashed.
-* ``restorable``: records and lines are understood, references are followed.
+* ``restorable``: records, lines and the rows of tables are understood, references are followed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from mlflow_archive.archive.checking import Checker, Findings, Inventory, problems_of
 from mlflow_archive.archive.sampling import Sampling
+from mlflow_archive.archive.tables import NOT_READ, ReadRows, TableChecks
 from mlflow_archive.archive.walking import LossKey, Progress, Walk, read_losses
 from mlflow_archive.errors import (
     IntegrityError,
@@ -101,14 +103,23 @@ def verify(
     watcher.notify(TransferStarted(verb="verify", source=store.url, target="", dry_run=False))
     findings = Findings()
     progress = Progress(watcher)
-    root_digest, manifest = "", None
+    root_digest, manifest, notes = "", None, tuple[str, ...]()
     try:
         findings.add_all(store.problems(every_byte=level != "complete" and sampling is None))
         checker = Checker(store, Inventory(store), findings, canonical=level == "restorable")
-        root_digest, manifest = _Root(checker, level, progress, sampling).check(digest, parallelism)
+        tables = TableChecks(checker, _row_reader())
+        root_digest, manifest = _Root(checker, level, progress, tables, sampling).check(digest, parallelism)
+        notes = (NOT_READ,) if tables.unread else ()
     except IntegrityError as error:  # the container itself is damaged, so that not even its files can be listed
         findings.add_all(problems_of(error, store.url.rpartition("/")[2]))
-    return _report(level, findings, progress, root_digest, manifest, sampling, started)
+    return replace(_report(level, findings, progress, root_digest, manifest, sampling, started), notes=notes)
+
+
+def _row_reader() -> ReadRows | None:
+    """Return what reads the files of tables, None without pyarrow."""
+    from mlflow_archive.tracking.database import parquet
+
+    return parquet.read_rows if parquet.is_installed() else None
 
 
 def _require_level(sampling: Sampling | None, level: Level) -> None:
@@ -169,7 +180,10 @@ def _report(
 class _Root:
     """Checks marker, manifest and losses, and has the sections walked."""
 
-    def __init__(self, checker: Checker, level: Level, progress: Progress, sampling: Sampling | None) -> None:
+    def __init__(
+        self, checker: Checker, level: Level, progress: Progress, tables: TableChecks, sampling: Sampling | None
+    ) -> None:
+        self._tables = tables
         self._checker = checker
         self._add = checker.findings.add
         self._level: Level = level
@@ -198,7 +212,7 @@ class _Root:
             return root_digest, None
         self._manifest(manifest, marker)
         losses = self._losses(manifest)
-        walk = Walk(self._checker, self._level, self._progress, losses, self._sampling)
+        walk = Walk(self._checker, self._level, self._progress, losses, self._tables, self._sampling)
         walk.sections(manifest.sections, parallelism)
         self._totals(manifest, walk)
         if not self._checker.findings.full:

@@ -73,6 +73,12 @@ _TABLE: tuple[tuple[str, Level, str], ...] = (
     ("E052", "complete", "Blobs are sorted by role and name, each pair once."),
     ("E053", "complete", "A section stands where its kind belongs, at the root or in an experiment, each once."),
     ("E054", "complete", "An object has only the parts of its kind, each once."),
+    # Tables of a database.
+    ("E055", "complete", "Each table of a database has a file or a loss, and each of its files is that of a table."),
+    ("E056", "complete", "Tables are sorted by name, each once; names are safe, and keys name columns."),
+    ("E057", "restorable", "The file of a table is a whole Parquet file, of groups that are not too large."),
+    ("E058", "restorable", "The file of a table has the columns of the record; those that are withheld are NULL."),
+    ("E059", "restorable", "The file of a table has as many rows as the record says."),
     # Containers.
     ("E060", "valid", "A frame decompresses to the part of the tar that the table gives it, at most 32 MiB."),
     ("E061", "complete", "A table has its form: frames in a row, members sorted, each once, in the tar, apart."),

@@ -28,7 +28,7 @@ FENCE = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, straight from the text."""
-    [text] = FENCE.findall((VECTORS.parent / "reading.md").read_text(encoding="utf-8"))
+    text, _ = FENCE.findall((VECTORS.parent / "reading.md").read_text(encoding="utf-8"))
     path = tmp_path_factory.mktemp("reader") / "reader.py"
     path.write_text(text, encoding="utf-8")
     return path
@@ -113,6 +113,17 @@ def test_the_reader_gives_every_object_and_byte_of_every_valid_vector(folder: Pa
     assert counts == {kind: count["stored"] for kind, count in manifest["counts"].items() if count["stored"]}
     files = [path for path in tree.rglob("*") if path.is_file() and {"artifacts", "tables"} & {*path.parts}]
     assert size == sum(path.stat().st_size for path in files)
+
+
+def test_the_tables_are_read_in_a_few_lines(tmp_path: Path) -> None:
+    _, text = FENCE.findall((VECTORS.parent / "reading.md").read_text(encoding="utf-8"))
+    assert len([line for line in text.splitlines() if line.strip()]) <= 10
+    (tmp_path / "tables.py").write_text(text, encoding="utf-8")
+    result = read(tmp_path / "tables.py", str(VECTORS / "valid" / "every-kind" / "archive"))
+    assert result.stdout.splitlines() == [
+        "postgresql dc11669786a5",
+        "webhooks.parquet 1 rows ['webhook_id', 'secret']",
+    ], result.stderr
 
 
 RULES_OF_READING = ["E001", "E002", "E003", "E005", "E010", "E011", "E012", "E013", "E020", "E040", "E041", "E042"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.spec.building import Builder, Json
-from tests.spec.worlds import RUN, bare_run, experiment, losses, run, small
+from tests.spec.worlds import RUN, WEBHOOKS, bare_run, database, experiment, losses, run, small
 
 BLOB = f"experiments/1/runs/{RUN}/artifacts/notes.txt"
 RUNS = "experiments/1/runs/index.jsonl"
@@ -16,7 +16,7 @@ Case = tuple[str, str, Builder]
 
 def invalid() -> list[Case]:
     """Return name, sentence and archive of each."""
-    return [*_whole(), *_json(), *_paths(), *_sums(), *_bytes(), *_objects()]
+    return [*_whole(), *_json(), *_paths(), *_sums(), *_bytes(), *_objects(), *_tables()]
 
 
 def _whole() -> list[Case]:
@@ -105,6 +105,25 @@ def _objects() -> list[Case]:
         ("E053-misplaced", "Runs without an experiment.", _runs_at_the_root()),
         ("E053-nested", "A run that has sections.", small().on(f"entry {RUN}", _nested)),
         ("E054-part", "A run with spans.", _at(f"part entry {RUN}", name="spans")),
+    ]
+
+
+def _tables() -> list[Case]:
+    cut, huge = WEBHOOKS[:-40], _claiming(3 << 30)
+    return [
+        ("E055-no-file", "A table of the record without its file.", _database({})),
+        ("E055-no-table", "A file of no table.", _database({"webhooks": WEBHOOKS, "workspaces": WEBHOOKS})),
+        ("E055-role", "A file of a database that is an artifact.", _with_artifact()),
+        ("E056-unsafe", "A table whose name leads out of a folder.", _called("../webhooks")),
+        ("E056-quoted", "A table whose name ends a string in SQL.", _called("webhooks'; DROP TABLE runs; --")),
+        ("E056-twice", "A table that is there twice.", _database({"webhooks": WEBHOOKS}, twice=True)),
+        ("E056-key", "A primary key of a column that is not there.", _described(primary_key=["id"])),
+        ("E057-cut", "A Parquet file that is cut short, and digested so.", _database({"webhooks": cut})),
+        ("E057-huge", "A group of one row that claims to have 3 GiB.", _database({"webhooks": huge})),
+        ("E058-type", "A column of another type than the record says.", _columns(1, type="integer")),
+        ("E058-name", "A column of another name than the record says.", _columns(1, name="token")),
+        ("E058-withheld", "A column that is withheld, and is not.", _columns(0, withheld="webhook-secrets")),
+        ("E059-rows", "A row less than the record says.", _described(rows=2)),
     ]
 
 
@@ -265,3 +284,53 @@ def _runs_at_the_root() -> Builder:
 def _nested(entry: Json) -> None:
     descriptor = {"path": "x/index.jsonl", "media_type": "x", "size_bytes": 0, "sha256": "0" * 64}
     entry["children"] = [{"kind": "run", "count": 0, "total_bytes": 0, "index": descriptor}]
+
+
+def _database(files: dict[str, bytes], *, twice: bool = False) -> Builder:
+    thing = database()
+    thing.blobs = {("tables", f"{name}.parquet"): data for name, data in files.items()}
+    thing.record["tables"] *= 2 if twice else 1
+    return Builder([thing])
+
+
+def _with_artifact() -> Builder:
+    thing = database()
+    thing.blobs["artifacts", "webhooks.parquet"] = WEBHOOKS
+    return Builder([thing])
+
+
+def _called(name: str) -> Builder:
+    builder = _database({name: WEBHOOKS})
+    builder.things[0].record["tables"][0]["name"] = name
+    return builder
+
+
+def _described(**fields: object) -> Builder:
+    builder = _database({"webhooks": WEBHOOKS})
+    builder.things[0].record["tables"][0].update(fields)
+    return builder
+
+
+def _columns(number: int, **fields: object) -> Builder:
+    builder = _database({"webhooks": WEBHOOKS})
+    builder.things[0].record["tables"][0]["columns"][number].update(fields)
+    return builder
+
+
+def _claiming(size_bytes: int) -> bytes:
+    """Return the file of one row whose description says that its group has so many bytes."""
+    footer_bytes = int.from_bytes(WEBHOOKS[-8:-4], "little")
+    pages, footer = WEBHOOKS[: -8 - footer_bytes], WEBHOOKS[-8 - footer_bytes : -8]
+    stated, one_row = b"\x16" + _varint(105), b"\x16" + _varint(1)
+    assert footer.count(stated + one_row) == 1
+    footer = footer.replace(stated + one_row, b"\x16" + _varint(size_bytes) + one_row)
+    return pages + footer + len(footer).to_bytes(4, "little") + WEBHOOKS[-4:]
+
+
+def _varint(number: int) -> bytes:
+    """Return a number as Parquet's descriptions have it: twice itself, seven bits a byte, the lowest first."""
+    number, found = 2 * number, bytearray()
+    while number >= 128:
+        found.append(number % 128 + 128)
+        number //= 128
+    return bytes([*found, number])

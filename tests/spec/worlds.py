@@ -175,7 +175,7 @@ def evaluation_dataset(*experiment_ids: str) -> Thing:
 
 
 #: One row of two columns, as Parquet: ("w-1", NULL). Kept, as every version of a writer puts its name into a file.
-_WEBHOOKS = base64.b64decode(
+WEBHOOKS = base64.b64decode(
     "UEFSMRUEFQ4VIEwVAhUAEgAAKLUv/SAHOQAAAwAAAHctMRUAFRIVJCwVAhUQFQYVBhw2ACgDdy0xGAN3LTEREQAAACi1L/0gCUkA"
     "AAIAAAACAQECABUEFQAVEkwVABUAEgAAKLUv/SAAAQAAFQAVDhUgLBUCFRAVBhUGHDYCAAAAKLUv/SAHOQAAAgAAAAIAABUEGTw1"
     "ABgGc2NoZW1hFQQAFQwlAhgKd2ViaG9va19pZCUATBwAAAAVDCUCGAZzZWNyZXQlAEwcAAAAFgIZHBksJgAcFQwZNQAGEBkYCndl"
@@ -198,7 +198,7 @@ def database() -> Thing:
         "tables": [{"name": "webhooks", "rows": 1, "columns": columns, "primary_key": ["webhook_id"]}],
         "left_out": [{"name": "alembic_version", "reason": "the revision is in the record"}],
     }
-    blobs = {("tables", "webhooks.parquet"): _WEBHOOKS}
+    blobs = {("tables", "webhooks.parquet"): WEBHOOKS}
     return Thing(Kind.DATABASE, "tracking", record, blobs=blobs, state="postgresql dc11669786a5")
 
 

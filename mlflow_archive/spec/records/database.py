@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from mlflow_archive.spec.base import Document
 from mlflow_archive.spec.descriptor import SizeBytes
 from mlflow_archive.spec.records.base import Record
+
+#: The role of the files of tables.
+TABLES = "tables"
+#: What a table may be called: nothing that has a meaning in a path or in SQL (E056).
+TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,127}")
 
 #: What a column holds, the same on every database: `integer` int64, `float` double, `boolean`, `text`, `json` (its
 #: text), `binary`, `timestamp` (microseconds since the epoch, no time zone).

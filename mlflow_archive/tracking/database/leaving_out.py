@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from mlflow_archive.spec.records.database import TABLE_NAME
+
 #: Tables of the revision of the tracking database and of the basic-auth one.
 VERSION_TABLE = "alembic_version"
 AUTH_VERSION_TABLE = "alembic_version_auth"
@@ -30,6 +32,7 @@ STATE_TABLE = "mlflow_archive_restore"
 
 _IN_THE_RECORD = "the revision is in the record"
 _OF_A_SERVER = "who holds what in a running server"
+_UNSAFE = "its name is not one that is safe everywhere, and none of MLflow's"
 _DERIVED = "the server computes it anew"
 _REASONS = (
     (re.compile(r"alembic_version(_auth)?"), _IN_THE_RECORD),
@@ -41,4 +44,6 @@ _REASONS = (
 
 def reason_to_leave_out(table: str) -> str | None:
     """Return why a table is not in an archive; None for any other one, known or not."""
+    if TABLE_NAME.fullmatch(table) is None:
+        return _UNSAFE
     return next((reason for pattern, reason in _REASONS if pattern.fullmatch(table)), None)
