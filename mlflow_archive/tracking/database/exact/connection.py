@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ _REFUSED = (
     "read-only",
 )
 _SECONDS = 30
+#: So long the server of a database may take to see that a restore was killed.
+_LETTING_GO_SECONDS = 10.0
 
 
 class Target:
@@ -87,14 +90,17 @@ class Target:
             "postgresql": f"SELECT pg_try_advisory_lock(hashtext('{_LOCK}'))",
             "mysql": f"SELECT GET_LOCK(CONCAT(LEFT(DATABASE(), 30), '.{_LOCK}'), 0)",
         }.get(self.dialect)
-        if asked is None:
-            return
-        with self._connection.begin():
-            if not self._connection.exec_driver_sql(asked).scalar():
+        deadline = time.monotonic() + _LETTING_GO_SECONDS
+        while asked is not None:
+            with self._connection.begin():
+                if self._connection.exec_driver_sql(asked).scalar():
+                    return
+            if time.monotonic() > deadline:
                 raise ConflictError(
                     f"Another exact restore into {self.address.shown} is under way: wait for it, or stop it.",
                     code="restore_under_way",
                 )
+            time.sleep(0.2)
 
 
 @contextmanager
