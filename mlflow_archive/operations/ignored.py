@@ -18,6 +18,7 @@ _PLACE = "the server decides where files are; the files themselves are compared"
 _USER = "the server puts in the user who makes the request"
 _DERIVED = "the server derives it from what is compared"
 _UNASKED = "a Databricks workspace tells them only when it is asked for them, which a comparison does not"
+_BY_SQL_ALONE = "only a database tells it; exact restores, which bring it, compare rows themselves"
 _QUIET = "a restore switches off what acts by itself"
 
 _VERSIONED: dict[str, str] = {
@@ -52,7 +53,14 @@ IGNORED: dict[Kind, dict[str, str]] = {
         "creation_time": _TIME,
         "last_update_time": _TIME,
     },
-    Kind.RUN: {"info/run_id": _ID, "info/run_uuid": _ID, "info/artifact_uri": _PLACE},
+    Kind.RUN: {
+        "info/run_id": _ID,
+        "info/run_uuid": _ID,
+        "info/artifact_uri": _PLACE,
+        "info/deleted_time": _BY_SQL_ALONE,
+        "info/entry_point_name": _BY_SQL_ALONE,
+        "info/source_*": _BY_SQL_ALONE,
+    },
     Kind.LOGGED_MODEL: {
         "info/model_id": _ID,
         "info/artifact_uri": _PLACE,

@@ -38,8 +38,8 @@ def connect(
             default: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder. A user and password in it are
             used, and never shown.
         parallelism: How many requests may be under way at once.
-        read_only: True for what must not be changed: a SQLite store is copied first, and the copy is opened; another
-            database is opened without the right to write.
+        read_only: True for what must not be changed, such as the target of a dry run: a SQLite store is copied first,
+            and the copy is opened; another database is opened without the right to write.
         work_directory: Where such a copy is kept while it is needed; by default the system's temporary folder.
         own: Settings of this server in place of the process's environment variables
             (`mlflow_archive.tracking.settings`); its ``MLFLOW_TRACKING_URI`` counts where no ``uri`` is given.
@@ -102,7 +102,7 @@ def connect_source(
         MlflowArchiveError: As `connect`, and as `database.snapshot.Snapshot.open`.
     """
     chosen = _default_uri(own) if uri is None else uri.strip()
-    if not _OTHER_DATABASE.match(chosen):
+    if not (_SQLITE.match(chosen) or _OTHER_DATABASE.match(chosen)):
         if secrets or auth_uri is not None:
             raise UsageError(
                 "Secrets and the database of users (--with, --auth-database) come along only from a database that is "
