@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ from mlflow_archive.spec.wanted import RecordFilter, wants_object
 from mlflow_archive.storage.hashing import sha256_of
 from mlflow_archive.storage.store import Store
 from mlflow_archive.stream import Blob, Content, Item, ObjectKey, Part, narrowed
+
+#: Paths of losses: the files of an object, or of a version. Whoever wants no files does not miss them.
+_OF_FILES = re.compile(r"(versions/\d+/)?artifacts(/.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +250,11 @@ class ArchiveReader:
                     (self._blob(blob) for blob in document.blobs) if selection.wants_files(key.kind) else iter(())
                 ),
                 # The archive will lack them the next time as well.
-                losses=tuple(loss.model_copy(update={"retryable": False}) for loss in document.losses),
+                losses=tuple(
+                    loss.model_copy(update={"retryable": False})
+                    for loss in document.losses
+                    if selection.wants_files(key.kind) or not _OF_FILES.fullmatch(loss.path or "")
+                ),
             )
             return narrowed(content, key, selection)
 

@@ -139,6 +139,21 @@ def test_losses_that_the_source_knows_are_kept_by_an_archive_of_the_archive(sour
     assert ArchiveReader.open(second).manifest.sections == ArchiveReader.open(store).manifest.sections
 
 
+@pytest.mark.parametrize(
+    "path", ["artifacts", "artifacts/model/a b", "versions/12/artifacts", "inputs", "metrics", None]
+)
+def test_who_wants_no_files_does_not_miss_them(source, store, path):
+    run = first_run(source)
+    run.losses = (run.key.lost("unavailable", "The place does not answer.", path=path),)
+    backup(source, store)
+    found = {}
+    for wanted in (True, False):
+        items = ArchiveReader.open(store).read(Kind.RUN, Selection(artifacts=wanted))
+        (loaded,) = (item.load() for item in items if item.key.id == run.key.id)
+        found[wanted] = [loss.path for loss in loaded.losses]
+    assert found == {True: [path], False: [] if "artifacts" in (path or "") else [path]}
+
+
 def test_an_object_that_comes_twice_is_stored_once(source, store):
     run = first_run(source)
     source.objects.insert(source.objects.index(run), run)
