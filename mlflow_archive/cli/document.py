@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlflow_archive.cli import wording
 from mlflow_archive.cli.failing import one_line
 from mlflow_archive.spec.canonical import JSONObject, JSONValue
+from mlflow_archive.spec.kinds import Kind
 
 #: Longer values are shortened in the middle.
 VALUE_WIDTH = 100
@@ -22,7 +23,11 @@ def rendered(document: JSONObject) -> str:
         info = record.get("info")
         facts = {**info, **record} if isinstance(info, dict) else dict(record)
         facts.pop("info", None)
+        tables = facts.pop("tables", None) if document.get("kind") == Kind.DATABASE.value else None
         lines += _mapping(facts)
+        if isinstance(tables, list):
+            lines += _tables(tables, document.get("blobs"))
+            document = {**document, "blobs": None}
     lines += _parts(document.get("parts"))
     lines += _files(document.get("blobs"))
     losses = document.get("losses")
@@ -70,6 +75,25 @@ def _rows(values: list[JSONValue]) -> list[str]:
 
 def _used(rows: list[JSONObject], name: str) -> bool:
     return any(row.get(name) not in (None, "", [], {}) for row in rows)
+
+
+def _tables(tables: list[JSONValue], blobs: JSONValue) -> list[str]:
+    """Return the tables of a database that have rows, each with its file; the others are counted."""
+    named = [blob for blob in blobs if isinstance(blob, dict)] if isinstance(blobs, list) else []
+    sizes = {str(blob.get("name")).removesuffix(".parquet"): _size(blob) for blob in named}
+    cells = []
+    for table in tables:
+        if isinstance(table, dict) and isinstance(rows := table.get("rows"), int) and rows:
+            columns = table.get("columns")
+            each = [column for column in columns if isinstance(column, dict)] if isinstance(columns, list) else []
+            withheld = sorted({str(column["withheld"]) for column in each if column.get("withheld")})
+            name = str(table.get("name"))
+            said = f"without {', '.join(withheld)}" if withheld else ""
+            cells.append((one_line(name), f"{rows:,}", f"{len(each)}", sizes.get(name, "lost"), said))
+    lines = ["", f"tables: {len(tables):,}, of which {len(cells):,} have rows"]
+    if cells:
+        lines.append(wording.table(cells, header=("name", "rows", "columns", "file", ""), right=(1, 2, 3)))
+    return lines
 
 
 def _parts(parts: JSONValue) -> list[str]:

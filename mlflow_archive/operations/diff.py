@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlflow_archive.errors import UNREACHABLE, ExitCode, MlflowArchiveError, NotAuthorisedError, UnavailableError
 from mlflow_archive.events import ItemFinished, Observer, SectionStarted, Silence
@@ -21,6 +21,7 @@ from mlflow_archive.operations.fingerprint import (
     summary,
 )
 from mlflow_archive.operations.matching import match
+from mlflow_archive.operations.table_prints import asks_for_tables, not_compared, require_parquet
 from mlflow_archive.operations.transfer import SerialisedObserver
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind
@@ -69,6 +70,7 @@ class DiffReport:
         only_left: Objects that only the left end has.
         only_right: Objects that only the right end has.
         losses: What could not be read at either end, and so was not compared.
+        notes: Sentences on what was not compared.
     """
 
     left: str
@@ -78,6 +80,7 @@ class DiffReport:
     only_left: tuple[ObjectKey, ...]
     only_right: tuple[ObjectKey, ...]
     losses: tuple[Loss, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -102,6 +105,7 @@ class DiffReport:
             "only_left": [_key_json(key) for key in self.only_left],
             "only_right": [_key_json(key) for key in self.only_right],
             "losses": [loss.to_json() for loss in self.losses],
+            "notes": [*self.notes],
         }
 
 
@@ -137,16 +141,27 @@ def compare(
 ) -> DiffReport:
     """Compare two ends, object by object. Closes neither; memory grows with ids and digests only.
 
+    Objects are what counts: the tables of databases, in which every id and time is another one after a restore over the
+    API, are compared only if databases alone are asked for, and then row by row.
+
     Raises:
+        UnsupportedError: Tables are asked for, and pyarrow is not installed.
         NotAuthorisedError: An end refused the credentials.
         UnavailableError: An end does not answer.
     """
     watcher = SerialisedObserver(observer or Silence())
+    notes: tuple[str, ...] = ()
+    wanted = selection
+    if asks_for_tables(selection):
+        require_parquet()
+    else:
+        notes = not_compared(left, right) if selection.wants(Kind.DATABASE) else ()
+        wanted = replace(selection, kinds=(selection.kinds or frozenset(Kind)) - {Kind.DATABASE})
     with ThreadPoolExecutor(max(1, parallelism), thread_name_prefix="diff") as pool:
         work = _Comparison(
-            closed_under(left, selection), closed_under(right, selection), selection, artifacts and selection.artifacts
+            closed_under(left, selection), closed_under(right, selection), wanted, artifacts and selection.artifacts
         )
-        return work.run(pool, 2 * max(1, parallelism), watcher)
+        return replace(work.run(pool, 2 * max(1, parallelism), watcher), notes=notes)
 
 
 class _Comparison:

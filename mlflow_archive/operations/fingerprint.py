@@ -2,7 +2,7 @@
 
 Paths: ``info/status``, ``tags/mlflow.user``, ``versions/3/description`` (versions by number), ``dataset_inputs``
 (a list whose order means nothing is one path), ``metrics.jsonl/loss`` (all points of a metric), ``spans.jsonl``,
-``records.jsonl``, ``artifacts/model/MLmodel``.
+``records.jsonl``, ``artifacts/model/MLmodel``; of databases those of `mlflow_archive.operations.table_prints`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b, sha256
 
 from mlflow_archive.operations.ignored import is_ignored
+from mlflow_archive.operations.table_prints import table_prints
 from mlflow_archive.spec.canonical import JSONObject, JSONValue, encode_float, line_bytes
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
@@ -63,6 +64,8 @@ def fingerprint(
     Raises:
         MlflowArchiveError: It cannot be read to its end.
     """
+    if kind is Kind.DATABASE:
+        return table_prints(content, lost)
     result: Fingerprint = {}
     walk = _Walk(kind, translation)
     walk.into(_as_at_source(kind, content.record.to_json()), "", result)

@@ -33,11 +33,15 @@ class SourceInfo(Document):
     """Where the objects came from; never holds a credential."""
 
     type: str
-    """``mlflow`` for a server or a store, ``archive`` for another archive."""
+    """``mlflow`` for a server, a database or a file store, ``archive`` for another archive."""
     uri: str
     """Without user, password, token or query."""
     mlflow_version: str | None = None
-    """The server's version."""
+    """The server's version; of a database, the first release of its revision."""
+    dialect: str | None = None
+    """Of a database that was read by SQL: ``sqlite``, ``postgresql``, ``mysql`` or ``mssql``."""
+    revision: str | None = None
+    """Of a database that was read by SQL: the revision of its schema (alembic)."""
     source_tags: str | None = None
     """A restore is to tell of the source in the tags of what it makes, in this layout: ``mlflow_archive``,
     ``mlflow_exim`` or ``mlflow_export_import``."""

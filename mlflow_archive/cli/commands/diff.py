@@ -44,9 +44,12 @@ def diff(
 ) -> int:
     """Compare two sides, object by object: archives and servers in any combination.
 
-    LEFT and RIGHT are archives (a path or a URL) or servers (http://..., sqlite:///...). Objects are matched by id, or
-    by the tags that a restore leaves. What no restore can set over MLflow's API (ids, some times, the places of files)
-    is left out. The exit code is 0 if everything is equal, 1 if something differs.
+    LEFT and RIGHT are archives (a path or a URL), servers (http://...) or databases (sqlite:///..., postgresql://...).
+    Objects are matched by id, or by the tags that a restore leaves. What no restore can set over MLflow's API (ids,
+    some times, the places of files) is left out. The exit code is 0 if everything is equal, 1 if something differs.
+
+    With --only database the tables of two databases are compared instead, row by row and with every id, as an exact
+    restore leaves them.
     """
     from mlflow_archive import api
 
@@ -83,6 +86,8 @@ def comparison(report: DiffReport) -> str:
             lines.append(f"  {_name(difference.left)}: {one_line(', '.join(fields)) or 'differs'}")
         lines += _more(len(report.different))
     lines += losses(report.losses, "printed by --json")
+    if report.notes:
+        lines += ["", *(f"Note: {note}" for note in report.notes)]
     lines += ["", _verdict(report)]
     return "\n".join(lines)
 

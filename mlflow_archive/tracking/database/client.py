@@ -71,6 +71,7 @@ class DatabaseClient:
     Attributes:
         snapshot: The database; closed with the client.
         only_kinds: The kinds whose tables are there.
+        of_database: What a manifest says of the database.
         steady: Nothing changes while it is read.
         shows_all: Searches hide nothing.
         histories: Metric histories by SQL.
@@ -94,6 +95,7 @@ class DatabaseClient:
         self.snapshot = snapshot
         self.uri = snapshot.address.shown
         self.version = release_of(snapshot.revision)
+        self.of_database: Mapping[str, str] = {"dialect": snapshot.dialect, "revision": snapshot.revision}
         self.only_kinds = frozenset(kind for kind, table in TABLES.items() if snapshot.has(table))
         # MLflow has no index for the question which runs an experiment has; with 10,000 experiments it is asked often.
         snapshot.index("runs", "experiment_id", "run_uuid")

@@ -46,6 +46,7 @@ class _TablesClient(DatabaseClient):
         # What the addresses lead to on this machine is not the archive's.
         self.artifact_roots: Mapping[str, str] = {}
         self.only_kinds = self.only_kinds - {Kind.DATABASE}
+        self.of_database = {}
 
 
 class _NoFiles:

@@ -37,6 +37,7 @@ class FileStoreClient(DatabaseClient):
         self.losses = losses
         self.uri = root.as_uri()
         # The tables are ours, not the store's.
+        self.of_database = {}
         self.only_kinds = self.only_kinds - {Kind.DATABASE}
         moved = _moved(snapshot, root)
         self.artifact_roots: Mapping[str, str] = {**sqlite_artifact_roots(root.parent), **moved}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -92,9 +92,10 @@ class MlflowSource:
         self._lock = threading.Lock()
 
     def describe(self) -> SourceInfo:
-        """Name the server and its version."""
+        """Name the server and its version; of a database also what kind it is of, and its revision."""
         client = self._reading.client
-        return SourceInfo(type="mlflow", uri=client.uri, mlflow_version=client.version)
+        of_database: Mapping[str, str] = getattr(client, "of_database", {})
+        return SourceInfo(type="mlflow", uri=client.uri, mlflow_version=client.version, **of_database)
 
     def kinds(self) -> tuple[Kind, ...]:
         """Return the kinds a server of this version can have."""
