@@ -1,33 +1,50 @@
-"""Exact restore: an archive's tables into an empty database, with every id as it was."""
+"""Exact restore: an archive into an empty database, with every id as it was.
+
+From its tables where it has them and all of it is wanted, otherwise from its objects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from mlflow_archive.archive.reader import ArchiveReader
-from mlflow_archive.errors import UnsupportedError, UsageError
+from mlflow_archive.errors import IntegrityError, UsageError
 from mlflow_archive.events import Observer, Silence
+from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, CAREFUL, ArtifactPlaces, ServerChoices, stored_source
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.restore import Notes, restore
+from mlflow_archive.operations.tables import tracking_tables
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
 from mlflow_archive.spec.kinds import Kind
-from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records import parse_record
 from mlflow_archive.spec.selection import Selection
-from mlflow_archive.stream import Item
+from mlflow_archive.stream import Blob, Item, Source
 
 if TYPE_CHECKING:
+    from mlflow_archive.predecessor.source import PredecessorSource
     from mlflow_archive.tracking.database.addresses import DatabaseAddress
     from mlflow_archive.tracking.database.exact.files import ExactFiles
+    from mlflow_archive.tracking.database.exact.rows import RowSource
     from mlflow_archive.tracking.database.exact.sink import ExactSink
+    from mlflow_archive.tracking.database.exact.state import Identity
 
-#: The id of the object that is the tracking database.
-_TRACKING = "tracking"
+#: In each scope of an archive that has no index of files, so many objects are looked at for one with files.
+_TRIED = 5
 _WITH_FILES = (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.REGISTERED_MODEL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Where rows come from, which archive that is, and the objects that go with them."""
+
+    rows: RowSource
+    archive: Identity
+    objects: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +95,7 @@ def restore_exactly(  # noqa: PLR0913 - the choices of a restore
     """Bring an archive into a database; see `mlflow_archive.api.restore`."""
     from mlflow_archive.tracking.database.addresses import database_address, is_database
 
-    _require_whole(selection, choices)
+    _require_nothing_changed(choices)
     if tracking_uri is None or not is_database(tracking_uri):
         raise UsageError(
             "An exact restore writes a database: give its URI by --tracking-uri (sqlite:///mlflow.db, "
@@ -88,16 +105,12 @@ def restore_exactly(  # noqa: PLR0913 - the choices of a restore
     watcher = SerialisedObserver(notes)
     with ExitStack() as stack:
         source = stack.enter_context(stored_source(src_url, storage_options=storage_options))
-        if not isinstance(source, ArchiveReader):
-            raise UnsupportedError(
-                "An exact restore needs an archive of this tool: convert this one by 'mlflow-archive repack' first.",
-                code="no_database",
-            )
         address = database_address(tracking_uri)
-        sink = _sink(source, stack, address, selection, choices, exact, parallelism, artifacts, watcher)
+        given = _given(source, selection, parallelism)
+        sink = _sink(given, stack, address, selection, choices, exact, parallelism, artifacts, watcher)
         sink.prepare()
         report = transfer(
-            source,
+            given.objects,
             sink,
             selection,
             observer=watcher,
@@ -109,12 +122,7 @@ def restore_exactly(  # noqa: PLR0913 - the choices of a restore
     return replace(report, notes=tuple(dict.fromkeys(notes.heard)))
 
 
-def _require_whole(selection: Selection, choices: ServerChoices) -> None:
-    if replace(selection, artifacts=True) != Selection():
-        raise UsageError(
-            "An exact restore takes the whole archive: leave the selection out (--without artifacts alone is "
-            "possible), or --exact."
-        )
+def _require_nothing_changed(choices: ServerChoices) -> None:
     if choices.if_exists not in ("skip", "update"):
         raise UsageError(
             f"An exact restore makes nothing beside what is there: --if-exists {choices.if_exists} has no meaning."
@@ -124,8 +132,37 @@ def _require_whole(selection: Selection, choices: ServerChoices) -> None:
         raise UsageError("An exact restore changes no name, tag or user: leave these options out, or --exact.")
 
 
+def _given(source: ArchiveReader | PredecessorSource, selection: Selection, parallelism: int) -> _Given:
+    """Choose between tables and objects."""
+    from mlflow_archive.tracking.database.exact import schema
+    from mlflow_archive.tracking.database.exact.made.rows import MadeRows
+    from mlflow_archive.tracking.database.exact.made_rows import ObjectRows
+    from mlflow_archive.tracking.database.exact.state import Identity
+    from mlflow_archive.tracking.database.exact.stored_rows import StoredRows
+
+    whole = replace(selection, artifacts=True) == Selection()
+    if isinstance(source, ArchiveReader):
+        tables, made_ms = tracking_tables(source), source.manifest.finished_ms
+        archive = Identity(source.marker.archive_id, source.root_digest, MadeRows.REVISION, made=True)
+    else:
+        tables, made_ms = None, source.exported_ms
+        archive = Identity(source.describe().uri, "", MadeRows.REVISION, made=True)
+    if tables is not None and whole:
+        stored = StoredRows(tables.key, tables.load())
+        schema.require(stored.record.revision, made_by=stored.record.mlflow_version)
+        return _Given(stored, replace(archive, revision=stored.record.revision, made=False), source)
+    if tables is not None and source.kinds() == (Kind.DATABASE,):
+        raise UsageError(
+            "The archive has tables and no objects, and of tables no part can be restored: leave the selection out."
+        )
+    schema.require_for_objects(MadeRows.REVISION)
+    objects = closed_under(source, selection)
+    made = ObjectRows(objects, selection, deleted_ms=made_ms or None, parallelism=parallelism, whole=whole)
+    return _Given(made, archive, objects)
+
+
 def _sink(  # noqa: PLR0913, PLR0917 - everything that one end needs
-    source: ArchiveReader,
+    given: _Given,
     stack: ExitStack,
     address: DatabaseAddress,
     selection: Selection,
@@ -135,17 +172,11 @@ def _sink(  # noqa: PLR0913, PLR0917 - everything that one end needs
     artifacts: ArtifactPlaces,
     observer: Observer,
 ) -> ExactSink:
-    from mlflow_archive.tracking.database.exact import schema
     from mlflow_archive.tracking.database.exact.connection import Target
     from mlflow_archive.tracking.database.exact.files import ExactFiles
     from mlflow_archive.tracking.database.exact.roots import Moves
     from mlflow_archive.tracking.database.exact.sink import ExactOptions, ExactSink
-    from mlflow_archive.tracking.database.exact.state import Identity
-    from mlflow_archive.tracking.database.exact.stored_rows import StoredRows
 
-    tables = _tables(source)
-    rows = StoredRows(tables.key, tables.load())
-    schema.require(rows.record.revision, made_by=rows.record.mlflow_version)
     moves = Moves(exact.moves)
     files = None
     if selection.artifacts:
@@ -159,29 +190,37 @@ def _sink(  # noqa: PLR0913, PLR0917 - everything that one end needs
             parallelism=parallelism,
         )
         stack.enter_context(closing(files))
-        _require_ways(source, files)
-    archive = Identity(source.marker.archive_id, source.root_digest, rows.record.revision, made=False)
+        _require_ways(given.objects, selection, files)
     options = ExactOptions(moves, choices.activate, exact.start_over, choices.dry_run)
-    return stack.enter_context(closing(ExactSink(Target(address), archive, rows, files, options, observer)))
+    sink = ExactSink(Target(address), given.archive, given.rows, files, options, observer)
+    return stack.enter_context(closing(sink))
 
 
-def _tables(source: ArchiveReader) -> Item:
-    for item in source.read(Kind.DATABASE, Selection()):
-        if not isinstance(item, Loss) and item.key.id == _TRACKING:
-            return item
-    raise UnsupportedError(
-        "The archive holds no tables, as it was made over the API: restore it without --exact, or back up the database "
-        "itself (--tracking-uri postgresql://...).",
-        code="no_database",
-    )
-
-
-def _require_ways(source: ArchiveReader, files: ExactFiles) -> None:
-    """Ask of one object with files in each section whether there is a way to where they belong."""
+def _require_ways(source: Source, selection: Selection, files: ExactFiles) -> None:
+    """Ask of one object with files in each scope whether there is a way to where they belong."""
+    if isinstance(source, ArchiveReader):
+        for kind in _WITH_FILES:
+            for placed in source.sections(kind):
+                entry = next((entry for entry in source.entries(placed.section) if entry.blobs), None)
+                if entry is not None:
+                    document = source.document(entry)
+                    record = parse_record(kind, document.record, entry.descriptor.path)
+                    files.require_way(placed.key(entry), record, sorted({blob.role for blob in document.blobs}))
+        return
     for kind in _WITH_FILES:
-        for placed in source.sections(kind):
-            entry = next((entry for entry in source.entries(placed.section) if entry.blobs), None)
-            if entry is not None:
-                document = source.document(entry)
-                record = parse_record(kind, document.record, entry.descriptor.path)
-                files.require_way(placed.key(entry), record, sorted({blob.role for blob in document.blobs}))
+        for _, items in groupby(_items(source, kind, selection), key=lambda item: item.key.scope):
+            for item in islice(items, _TRIED):
+                try:
+                    content = item.load()
+                except IntegrityError:
+                    # Told when it is loaded again.
+                    continue
+                blob = next((blob for blob in content.blobs() if isinstance(blob, Blob)), None)
+                if blob is not None:
+                    files.require_way(item.key, content.record, (blob.role,))
+                    break
+
+
+def _items(source: Source, kind: Kind, selection: Selection) -> Iterator[Item]:
+    if kind in source.kinds() and selection.wants(kind):
+        yield from (entry for entry in source.read(kind, selection) if isinstance(entry, Item) and not entry.skipped)

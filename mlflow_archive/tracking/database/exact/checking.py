@@ -55,11 +55,8 @@ def check_rows(
         )
 
 
-def dangling(connection: sa.Connection, tables: Mapping[str, sa.Table]) -> tuple[str, ...]:
-    """Return sentences about rows that name others which are not there.
-
-    The rows are the archive's, so that these were as loose at the source.
-    """
+def dangling(connection: sa.Connection, tables: Mapping[str, sa.Table], why: str) -> tuple[str, ...]:
+    """Return sentences about rows that name others which are not there, each with the reason for it."""
     found = []
     for table in tables.values():
         for key in table.foreign_key_constraints:
@@ -71,7 +68,7 @@ def dangling(connection: sa.Connection, tables: Mapping[str, sa.Table]) -> tuple
             pairs = [(tables[name].c[column], tables[other].c[named])]
             found.append((name, other, _loose(connection, pairs, condition)))
     return tuple(
-        f"{number:,} rows of {name} name rows of {other} that are not there; so it was at the source."
+        f"{number:,} rows of {name} name rows of {other} that are not there; {why}."
         for name, other, number in found
         if number
     )

@@ -32,11 +32,11 @@ def set_aside(connection: sa.Connection) -> list[Key]:
     return keys
 
 
-def put_back(connection: sa.Connection, keys: Sequence[Key]) -> tuple[str, ...]:
+def put_back(connection: sa.Connection, keys: Sequence[Key], why: str) -> tuple[str, ...]:
     """Make the keys again, which holds every row against them.
 
     Returns:
-        Sentences about keys that rows break. Those count for new rows from now on, as they did at the source.
+        Sentences about keys that rows break, each with the reason for it. Those count for new rows from now on.
     """
     notes = []
     for table, name, definition in keys:
@@ -49,7 +49,7 @@ def put_back(connection: sa.Connection, keys: Sequence[Key]) -> tuple[str, ...]:
                 raise
             connection.exec_driver_sql(f"{place} NOT VALID".replace("%", "%%"))
             notes.append(
-                f"Rows of {table} name others that are not there ({name}); so it was at the source. The key counts for "
+                f"Rows of {table} name others that are not there ({name}); {why}. The key counts for "
                 "new rows: ALTER TABLE ... VALIDATE CONSTRAINT will make it count for all once they are gone."
             )
     return tuple(notes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -43,28 +42,33 @@ def load_table(
 
 
 class Loader:
-    """Rows as mappings, in small pieces for many tables; for rows that are made on the way.
+    """Adds rows to tables in many pieces, within transactions of the caller's; for rows that are made on the way."""
 
-    Within one transaction of the caller's, which may be one of many.
-    """
-
-    def __init__(self, connection: sa.Connection, tables: Mapping[str, sa.Table]) -> None:
-        """Load into these tables."""
-        self._connection = connection
+    def __init__(self, tables: Mapping[str, sa.Table], dialect: str) -> None:
+        """Load into these tables of a database."""
         self._tables = tables
+        self._dialect = dialect
         self._carriers: dict[tuple[str, tuple[str, ...]], Carrier] = {}
         self._sums: dict[str, tuple[int, int]] = {}
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows that all have the same columns."""
+    def insert(self, connection: sa.Connection, table: str, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """Insert rows that have these columns."""
         if not rows:
             return
-        names = tuple(rows[0])
         carrier = self.carrier(table, names)
-        tuples = [tuple(row.values()) if tuple(row) == names else tuple(row[name] for name in names) for row in rows]
-        inserter(self._connection, self._tables[table], names)(carrier.bound(tuples))
+        inserter(connection, self._tables[table], names)(carrier.bound(rows))
         count, total = self._sums.get(table, (0, 0))
-        self._sums[table] = (count + len(tuples), added(total, carrier.digest(tuples)))
+        self._sums[table] = (count + len(rows), added(total, carrier.digest(rows)))
+
+    @contextmanager
+    def undone_by_errors(self) -> Iterator[None]:
+        """Forget what is inserted within, if its transaction does not come to its end."""
+        before = dict(self._sums)
+        try:
+            yield
+        except BaseException:
+            self._sums = before
+            raise
 
     def carrier(self, table: str, names: tuple[str, ...]) -> Carrier:
         """Return what carries rows with these columns."""
@@ -73,7 +77,7 @@ class Loader:
             columns = [
                 Carried(name, type_of(self._tables[table].c[name]), self._tables[table].c[name]) for name in names
             ]
-            found = self._carriers[table, names] = Carrier(columns, self._connection.dialect.name)
+            found = self._carriers[table, names] = Carrier(columns, self._dialect)
         return found
 
     @property
@@ -82,16 +86,34 @@ class Loader:
         return {table: Loaded(count, shown(total)) for table, (count, total) in self._sums.items()}
 
 
-@contextmanager
-def _without_indexes(connection: sa.Connection, table: str, *, really: bool) -> Iterator[None]:
-    """Drop indexes that no constraint needs, and make them again at the end: quicker than to keep them up to date."""
-    dialect = connection.dialect.name
-    made = _indexes(connection, table) if really and dialect in ("sqlite", "postgresql") else {}
+def drop_indexes(connection: sa.Connection, tables: Iterable[str]) -> dict[str, str]:
+    """Drop the indexes that no constraint needs, where that is quicker than to keep them up to date.
+
+    Returns:
+        What `make_indexes` makes them of again: name -> definition.
+    """
+    made: dict[str, str] = {}
+    if connection.dialect.name in ("sqlite", "postgresql"):
+        for table in tables:
+            made |= _indexes(connection, table)
     for name in made:
         connection.exec_driver_sql(f"DROP INDEX {quoted(connection, name)}")
+    return made
+
+
+def make_indexes(connection: sa.Connection, dropped: Mapping[str, str]) -> None:
+    """Make indexes again."""
+    for definition in dropped.values():
+        escaped = connection.dialect.name == "postgresql"
+        connection.exec_driver_sql(definition.replace("%", "%%") if escaped else definition)
+
+
+@contextmanager
+def _without_indexes(connection: sa.Connection, table: str, *, really: bool) -> Iterator[None]:
+    """Drop indexes, and make them again at the end."""
+    made = drop_indexes(connection, (table,) if really else ())
     yield
-    for definition in made.values():
-        connection.exec_driver_sql(definition.replace("%", "%%") if dialect == "postgresql" else definition)
+    make_indexes(connection, made)
 
 
 def _indexes(connection: sa.Connection, table: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from mlflow_archive.tracking.database.addresses import DatabaseAddress
 from mlflow_archive.tracking.database.exact import schema
 from mlflow_archive.tracking.database.exact.checking import check_rows
 from mlflow_archive.tracking.database.exact.collisions import Collisions, unique_keys
+from mlflow_archive.tracking.database.exact.connection import Target
 from mlflow_archive.tracking.database.exact.fitness import Fitness
 from mlflow_archive.tracking.database.exact.roots import Moves
 from mlflow_archive.tracking.database.exact.state import Loaded
@@ -29,9 +30,11 @@ class RowSource(ABC):
     Attributes:
         tables: Name -> table as the database has it at the archive's revision; set by `take_tables`.
         needs_objects: Rows are made from objects, which are to be given to `take`.
+        loose: Why rows may name others that are not there.
     """
 
     needs_objects = False
+    loose = "so it was at the source"
 
     def __init__(self) -> None:
         """Know no tables yet."""
@@ -60,11 +63,10 @@ class RowSource(ABC):
     def again(self, table: str, names: tuple[str, ...]) -> Iterable[Sequence[Row]]:
         """Yield the rows of a table with only these columns."""
 
-    @abstractmethod
     def tables_to_load(self) -> Iterator[tuple[str, int]]:
-        """Yield what is still to be loaded: name of a table, and the bytes of it."""
+        """Yield what is still to be loaded: name of a table, and the bytes of it; nothing where objects are needed."""
+        return iter(())
 
-    @abstractmethod
     def load(self, connection: sa.Connection, table: str) -> None:
         """Fill a table, within a transaction."""
 
@@ -72,8 +74,8 @@ class RowSource(ABC):
     def carrier(self, table: str) -> Carrier:
         """Return how the rows of a table are compared."""
 
-    def take(self, connection: sa.Connection, key: ObjectKey, content: Content) -> None:
-        """Take the rows of an object, where they are made of objects."""
+    def take(self, database: Target, key: ObjectKey, content: Content) -> None:
+        """Take the rows of an object, where they are made of objects; safe to use from several threads."""
 
     def finish(self, connection: sa.Connection) -> None:
         """Write what only the end can tell."""

@@ -64,6 +64,22 @@ def require(revision: str, *, made_by: str) -> None:
         )
 
 
+def require_for_objects(revision: str) -> None:
+    """Raise unless the installed MLflow can make the schema that rows are made for where an archive has none.
+
+    Raises:
+        UnsupportedError: The installed MLflow is too old; the sentence says what to install.
+    """
+    version = installed_version()
+    if int(version.partition(".")[0]) < 3 or not _knows(revision):
+        release = RELEASES[revision]
+        raise UnsupportedError(
+            f"An exact restore from objects, of an archive made over the API or of a part of one, makes the tables of "
+            f"MLflow {release}, and {version} is installed: pip install 'mlflow>={release}'.",
+            code="mlflow_version",
+        )
+
+
 def installed_version() -> str:
     """Return the version of the installed MLflow."""
     from mlflow.version import VERSION

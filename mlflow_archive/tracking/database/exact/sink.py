@@ -24,6 +24,11 @@ from mlflow_archive.tracking.database.exact.rows import RowSource
 from mlflow_archive.tracking.database.exact.state import Identity, State
 from mlflow_archive.tracking.database.exact.target import Holding
 
+_ANEW = (
+    "An interrupted exact restore of this archive was cleared: where rows are made from objects, it begins anew, and "
+    "only files that are there already are not written again."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ExactOptions:
@@ -95,6 +100,8 @@ class ExactSink:
                 start_over=self._options.start_over,
             )
             self._finished = found.holding is Holding.FINISHED
+            if found.anew and not self._options.dry_run:
+                self._observer.notify(Note(_ANEW))
             if self._finished:
                 return
             if found.state is not None:
@@ -114,6 +121,8 @@ class ExactSink:
             raise UnavailableError(str(self._broken), code=BROKEN)
         if key.kind is Kind.DATABASE and key.id != TRACKING:
             return Outcome(key, Status.SKIPPED, reason="only the tracking database is restored exactly")
+        if key.kind is Kind.DATABASE and self._rows.needs_objects:
+            return Outcome(key, Status.SKIPPED, reason="rows are made from the objects that were asked for")
         if self._options.dry_run:
             return Outcome(key, Status.STORED, target_id=key.id)
         size, losses = 0, list[Loss]()
@@ -122,8 +131,7 @@ class ExactSink:
                 return self._write_database(item)
             content = item.load() if self._files is not None or self._rows.needs_objects else None
             if content is not None and self._rows.needs_objects and not self._finished:
-                with self._database.transaction() as connection:
-                    self._rows.take(connection, key, content)
+                self._rows.take(self._database, key, content)
         except UnavailableError as error:
             if error.code in (BROKEN, "disk_full"):
                 self._broken = error
@@ -204,14 +212,14 @@ class ExactSink:
         database, rows = self._database, self._rows
         with database.transaction() as connection:
             rows.finish(connection)
-            for note in (*foreign_keys.put_back(connection, self._keys),):
+            for note in foreign_keys.put_back(connection, self._keys, rows.loose):
                 self._observer.notify(Note(note))
             state.set_foreign_keys(connection, [])
             self._keys = ()
             sequences.set_sequences(connection, rows.tables.values())
         with database.transaction() as connection:
             rows.check(connection, self.address)
-            for note in (*checking.dangling(connection, rows.tables), *rows.notes):
+            for note in (*checking.dangling(connection, rows.tables, rows.loose), *rows.notes):
                 self._observer.notify(Note(note))
         with database.transaction() as connection:
             state.set_phase(connection, state.UPGRADE)

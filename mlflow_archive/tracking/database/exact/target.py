@@ -35,6 +35,8 @@ class Found:
 
     holding: Holding
     state: State | None = None
+    anew: bool = False
+    """A restore of this archive was interrupted where nothing of it can be gone on with."""
 
 
 def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identity, *, start_over: bool) -> Found:
@@ -72,7 +74,7 @@ def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identi
             code="other_restore",
         )
     lasting = left.phase == state.ROWS and not left.identity.made and left.identity == archive
-    return Found(Holding.UNFINISHED if lasting else Holding.NOTHING, left if lasting else None)
+    return Found(Holding.UNFINISHED, left) if lasting else Found(Holding.NOTHING, anew=archive.made)
 
 
 def clear(connection: sa.Connection) -> None:

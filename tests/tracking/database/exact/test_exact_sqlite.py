@@ -136,8 +136,8 @@ def test_an_archive_of_a_newer_mlflow_is_refused(archive, tmp_path, monkeypatch)
     assert not (tmp_path / "b.db").exists()
 
 
-def test_a_selection_is_refused(archive, tmp_path):
-    with pytest.raises(UsageError, match="takes the whole archive"):
+def test_a_selection_of_tables_alone_is_refused(archive, tmp_path):
+    with pytest.raises(UsageError, match="leave the selection out"):
         restore_exactly(
             archive, f"sqlite:///{tmp_path / 'b.db'}", selection=Selection(models=("a",)), exact=ExactChoices()
         )

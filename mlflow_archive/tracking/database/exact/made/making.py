@@ -114,8 +114,8 @@ class Making:
 def missing(key: ObjectKey, what: str) -> UnsupportedError:
     """Return the error that an object refers to something that a database must have and the archive has not."""
     return UnsupportedError(
-        f"The {key.kind.value.replace('_', ' ')} {key.id} belongs to {what}, which is not in the archive: a database "
-        "cannot hold it without; restore it over the API instead.",
+        f"The {key.kind.value.replace('_', ' ')} {key.id} belongs to {what}, which is not in the archive, or not asked "
+        "for: a database cannot hold it without; restore it over the API instead.",
         code=NO_PARENT,
     )
 

@@ -36,7 +36,6 @@ def rows(making: Making, key: ObjectKey, content: Content) -> Iterator[TableRows
         return
     experiment = making.experiment(key)
     run_id = record.info.run_id
-    making.first("runs", compact(run_id))
     yield "runs", [_run(making, experiment, record)]
     yield from batches("params", ({"key": k, "value": v, "run_uuid": run_id} for k, v in record.params.items()))
     yield from batches("tags", ({"key": k, "value": v, "run_uuid": run_id} for k, v in record.tags.items()))
@@ -44,6 +43,8 @@ def rows(making: Making, key: ObjectKey, content: Content) -> Iterator[TableRows
     yield from batches("inputs", _models(run_id, record))
     part = next((part for part in content.parts if part.name == "metrics"), None)
     yield from metric_rows(run_id, record, part)
+    # Only now: a run whose history is damaged is none that others may name.
+    making.first("runs", compact(run_id))
 
 
 def _run(making: Making, experiment: int, record: RunRecord) -> Row:
