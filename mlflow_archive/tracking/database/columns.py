@@ -34,7 +34,7 @@ class ReadColumn:
     Attributes:
         column: What the record says of it.
         asked: The expression to select; NULL for what is withheld.
-        made: What a driver's value becomes, where it is not the value itself.
+        made: What a driver's value becomes, where it is not the value itself; None stays None.
         most_bytes: The most that a value can take; None if that has no bound worth the name.
     """
 
@@ -42,6 +42,11 @@ class ReadColumn:
     asked: sa.ColumnElement[Any]
     made: Callable[[Any], Any] | None
     most_bytes: int | None
+
+    @property
+    def same(self) -> frozenset[type]:
+        """Types of values that ``made`` leaves as they are."""
+        return _SAME.get(self.made, _NONE)
 
 
 def read_columns(
@@ -89,16 +94,12 @@ def json_texts(snapshot: Snapshot) -> frozenset[tuple[str, str]]:
     return frozenset((table, match[1]) for table, match in pairs if match)
 
 
-def convert(rows: Sequence[tuple[Any, ...]], columns: Sequence[ReadColumn]) -> list[tuple[Any, ...]]:
-    """Return rows as the driver gave them with the values that an archive has."""
-    if not rows or all(column.made is None for column in columns):
-        return list(rows)
-    by_column = zip(*rows, strict=True)
-    made = (
-        values if column.made is None else [None if value is None else column.made(value) for value in values]
-        for values, column in zip(by_column, columns, strict=True)
-    )
-    return list(zip(*made, strict=True))
+def convert(values: Sequence[Sequence[Any]], columns: Sequence[ReadColumn]) -> list[Sequence[Any]]:
+    """Return columns as the driver gave them with the values that an archive has."""
+    return [
+        one if column.made is None or column.same.issuperset(map(type, one)) else [*map(column.made, one)]
+        for one, column in zip(values, columns, strict=True)
+    ]
 
 
 def size_in_bytes(columns: Sequence[ReadColumn], dialect: str) -> sa.ColumnElement[int]:
@@ -204,6 +205,13 @@ def _bytes(value: Any) -> Any:
     return bytes(value) if isinstance(value, (memoryview, bytearray)) else value
 
 
+_NONE = frozenset({type(None)})
+_SAME: dict[Callable[[Any], Any] | None, frozenset[type]] = {
+    _double: _NONE | {float},
+    _boolean: _NONE | {bool},
+    _text: _NONE | {str},
+    _bytes: _NONE | {bytes},
+}
 _MADE: dict[str, Callable[[Any], Any] | None] = {
     "integer": None,
     "float": _double,

@@ -25,7 +25,7 @@ from mlflow_archive.tracking.database.leaving_out import (
     VERSION_TABLE,
     reason_to_leave_out,
 )
-from mlflow_archive.tracking.database.parquet import NEEDED, is_installed, write_rows
+from mlflow_archive.tracking.database.parquet import NEEDED, is_installed, write_columns
 from mlflow_archive.tracking.database.revisions import release_of
 from mlflow_archive.tracking.database.secrets import PLAIN, TableWishes, secret_notes, withheld_note
 from mlflow_archive.tracking.database.snapshot import Snapshot
@@ -129,7 +129,7 @@ class _Database:
             yield chunks
 
     def _chunks(self, dumped: _Dumped) -> Generator[bytes, None, None]:
-        yield from write_rows(dumped.told, walk(self._snapshot, dumped.table, dumped.columns))
+        yield from write_columns(dumped.told, walk(self._snapshot, dumped.table, dumped.columns))
 
     def _tables(self) -> tuple[_Dumped, ...]:
         with self._lock:

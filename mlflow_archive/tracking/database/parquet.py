@@ -95,12 +95,12 @@ def parquet_schema(columns: Sequence[DatabaseColumn]) -> pa.Schema:
     return pa.schema([pa.field(column.name, types[column.type]) for column in columns])
 
 
-def write_rows(table: DatabaseTable, pieces: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+def write_columns(table: DatabaseTable, pieces: Iterable[Sequence[Sequence[Any]]]) -> Iterator[bytes]:
     """Yield the bytes of the Parquet file of a table, in chunks of at most 1 MiB; each piece is a group of rows.
 
     Args:
         table: What the file is to hold; the number of rows is checked.
-        pieces: The rows, as many at a time as memory shall hold (some MiB).
+        pieces: The rows, as many at a time as memory shall hold (some MiB), each piece as its columns.
 
     Raises:
         UnfitValueError: A value is not of its column's type.
@@ -114,10 +114,11 @@ def write_rows(table: DatabaseTable, pieces: Iterable[Sequence[Row]]) -> Iterato
     # Without Arrow's own copy of the schema: the file is Parquet for everybody, and its bytes are the rows' alone.
     written = 0
     with pq.ParquetWriter(pa.PythonFile(buffer, "w"), schema, compression="zstd", store_schema=False) as writer:
-        for rows in pieces:
-            if rows:
-                writer.write_table(_arrow_table(schema, table, rows), row_group_size=len(rows))
-                written += len(rows)
+        for columns in pieces:
+            if columns and columns[0]:
+                size = len(columns[0])
+                writer.write_table(_arrow_table(schema, table, columns), row_group_size=size)
+                written += size
                 yield from buffer.taken()
     yield from buffer.taken()
     if written != table.rows:
@@ -138,7 +139,7 @@ def read_rows(
     remove the file early.
 
     Args:
-        blob: One of the role ``tables`` of a database object.
+        blob: One of the role ``tables`` of a database object, of an archive or of a database.
         table: What its record says of it.
         work_directory: Where the temporary file is; by default the system's temporary folder.
 
@@ -220,9 +221,8 @@ def _whole(blob: Blob, shown: str, work_directory: Path | None) -> Iterator[Any]
     """Give the file as a whole: in memory, or on disk if it is large; removed at the end."""
     import pyarrow as pa
 
+    # What a database gives has no size beforehand, and is of our own making.
     limit = blob.descriptor.size_bytes if blob.descriptor is not None else blob.size_bytes
-    if limit is None:
-        raise IntegrityError(f"{shown} has no size.", code="parquet")
     try:
         spool = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed below
             _IN_MEMORY_BYTES, prefix="mlflow-archive-", dir=str(work_directory) if work_directory else None
@@ -238,36 +238,36 @@ def _whole(blob: Blob, shown: str, work_directory: Path | None) -> Iterator[Any]
         yield pa.PythonFile(spool, "r")
 
 
-def _fill(spool: IO[bytes], blob: Blob, shown: str, limit: int) -> None:
+def _fill(spool: IO[bytes], blob: Blob, shown: str, limit: int | None) -> None:
     size = 0
     with blob.open() as chunks:
         for chunk in chunks:
             size += len(chunk)
-            if size > limit:
+            if limit is not None and size > limit:
                 break
             try:
                 spool.write(chunk)
             except OSError as error:
                 raise UsageError(
-                    f"{shown} ({limit:,} bytes) could not be put into a temporary file: {error.strerror}.",
+                    f"{shown} ({limit or size:,} bytes) could not be put into a temporary file: {error.strerror}.",
                     code="work_directory",
                 ) from None
-    if size != limit:
+    if limit is not None and size != limit:
         raise IntegrityError(f"{shown} has not the {limit:,} bytes of its descriptor (E041).", code="parquet")
 
 
-def _arrow_table(schema: pa.Schema, table: DatabaseTable, rows: Sequence[Row]) -> pa.Table:
+def _arrow_table(schema: pa.Schema, table: DatabaseTable, columns: Sequence[Sequence[Any]]) -> pa.Table:
     import pyarrow as pa
 
-    columns = []
-    for values, column, field in zip(zip(*rows, strict=True), table.columns, schema, strict=True):
+    arrays = []
+    for values, column, field in zip(columns, table.columns, schema, strict=True):
         if not _PYTHON[column.type].issuperset(map(type, values)):
             raise _unfit(column)
         try:
-            columns.append(pa.array(values, field.type))
+            arrays.append(pa.array(values, field.type))
         except (pa.ArrowException, OverflowError, UnicodeError) as error:
             raise _unfit(column) from error
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _unfit(column: DatabaseColumn) -> UnfitValueError:

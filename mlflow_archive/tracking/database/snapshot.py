@@ -110,12 +110,21 @@ class Snapshot:
             UnavailableError: The connection broke; what is left of the snapshot cannot be read either.
         """
         with self._connection() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
+            return [dict(row) for row in connection.execute(statement).mappings().all()]
 
     def tuples(self, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
         """Return the complete answer, a tuple for each row; as `rows`, and faster."""
         with self._connection() as connection:
-            return [tuple(row) for row in connection.execute(statement)]
+            return [*map(tuple, connection.execute(statement).all())]
+
+    def raw(self, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        """Return the complete answer with the values as the driver gives them; as `tuples`, and faster."""
+        with self._connection() as connection:
+            result = connection.execute(statement)
+            # MSSQL's driver has rows of its own kind.
+            found = result.all() if self.dialect == "mssql" else result.cursor.fetchall()
+            result.close()
+            return [*map(tuple, found)] if self.dialect == "mssql" else [*found]
 
     def pieces(
         self,
@@ -201,7 +210,11 @@ class Snapshot:
         connection = self._free.get()
         try:
             with told(self.address):
-                yield connection
+                try:
+                    yield connection
+                except connection.dialect.loaded_dbapi.Error as error:
+                    # As SQLAlchemy tells the errors of answers that go through it.
+                    raise DBAPIError(None, None, error) from error
         finally:
             self._free.put(connection)
 

@@ -14,10 +14,12 @@ from mlflow_archive.tracking.database.snapshot import BATCH_ROWS, Snapshot, afte
 PIECE_BYTES = 8 << 20
 
 Row = tuple[Any, ...]
+Columns = list[Sequence[Any]]
+_RAW = sa.types.NullType()
 
 
-def walk(snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn]) -> Iterator[list[Row]]:
-    """Yield the rows of a table, lazily, at most `BATCH_ROWS` or about `PIECE_BYTES` at a time.
+def walk(snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn]) -> Iterator[Columns]:
+    """Yield the rows of a table, lazily, at most `BATCH_ROWS` or about `PIECE_BYTES` at a time, as columns.
 
     Rows with texts of any length are weighed by the database first. Rows of equal order, which only a table without a
     primary key has, may come in any order.
@@ -29,26 +31,47 @@ def walk(snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn]) -> 
         pieces = _weighed(snapshot, table, columns, asked)
     else:
         width = sum(column.most_bytes or 0 for column in columns)
-        size = max(1, min(BATCH_ROWS, PIECE_BYTES * 4 // width))
-        pieces = snapshot.batches(table, columns=asked, size=size)
+        pieces = _by_key(snapshot, table, asked, max(1, min(BATCH_ROWS, PIECE_BYTES * 4 // width)))
     for piece in pieces:
-        yield convert(piece, columns)
+        yield convert(piece[: len(columns)], columns)
+
+
+def _by_key(
+    snapshot: Snapshot, table: sa.Table, asked: Sequence[sa.ColumnElement[Any]], size: int
+) -> Iterator[Columns]:
+    """Yield the columns that are asked for, and behind them those of the key that are not among them."""
+    keys = [*table.primary_key.columns]
+    shown = [*asked]
+    places = []
+    for key in keys:
+        place = next((i for i, one in enumerate(shown) if isinstance(one, sa.TypeCoerce) and one.clause is key), None)
+        places.append(len(shown) if place is None else place)
+        if place is None:
+            shown.append(sa.type_coerce(key, _RAW))
+    statement = sa.select(*shown).order_by(*keys).limit(size)
+    last: Row | None = None
+    while True:
+        found = snapshot.raw(statement if last is None else statement.where(after(keys, last, snapshot.dialect)))
+        if found:
+            yield list(zip(*found, strict=True))
+        if len(found) < size:
+            return
+        last = tuple(found[-1][place] for place in places)
 
 
 def _weighed(
     snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn], asked: Sequence[sa.ColumnElement[Any]]
-) -> Iterator[list[Row]]:
+) -> Iterator[Columns]:
     keys = [*table.primary_key.columns]
-    weight = size_in_bytes(columns, snapshot.dialect)
+    weight = sa.type_coerce(size_in_bytes(columns, snapshot.dialect), _RAW)
+    statement = sa.select(*asked).order_by(*keys)
     last: Row | None = None
-    for heads in snapshot.batches(table, columns=[*keys, weight]):
-        for end in _ends([int(head[-1]) for head in heads]):
-            final = heads[end][:-1]
-            statement = sa.select(*asked).where(sa.not_(after(keys, final, snapshot.dialect))).order_by(*keys)
-            if last is not None:
-                statement = statement.where(after(keys, last, snapshot.dialect))
-            yield snapshot.tuples(statement)
-            last = final
+    for weights, *names in _by_key(snapshot, table, [weight], BATCH_ROWS):
+        first = 0
+        for end in _ends([int(one) for one in weights]):
+            rest = statement if last is None else statement.where(after(keys, last, snapshot.dialect))
+            yield list(zip(*snapshot.raw(rest.limit(end + 1 - first)), strict=True))
+            last, first = tuple(name[end] for name in names), end + 1
 
 
 def _ends(weights: Sequence[int]) -> Iterator[int]:
@@ -65,7 +88,7 @@ def _ends(weights: Sequence[int]) -> Iterator[int]:
 
 def _by_offset(
     snapshot: Snapshot, table: sa.Table, columns: Sequence[ReadColumn], asked: Sequence[sa.ColumnElement[Any]]
-) -> Iterator[list[Row]]:
+) -> Iterator[Columns]:
     """Read a table without a primary key, which MLflow has none of: slower, and NULL has no order to go on from."""
     texts = [sa.cast(column.asked, sa.Text) for column in columns if column.column.withheld is None]
     # In MySQL texts that differ can be of equal order.
@@ -73,12 +96,12 @@ def _by_offset(
     weights = sa.select(size_in_bytes(columns, snapshot.dialect)).select_from(table).order_by(*order)
     start = 0
     while True:
-        heads = snapshot.tuples(weights.limit(BATCH_ROWS).offset(start))
+        heads = snapshot.raw(weights.limit(BATCH_ROWS).offset(start))
         first = 0
         for end in _ends([int(head[0]) for head in heads]):
             size = end + 1 - first
             statement = sa.select(*asked).select_from(table).order_by(*order)
-            yield snapshot.tuples(statement.limit(size).offset(start + first))
+            yield list(zip(*snapshot.raw(statement.limit(size).offset(start + first)), strict=True))
             first = end + 1
         if len(heads) < BATCH_ROWS:
             return

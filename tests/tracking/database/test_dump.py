@@ -284,8 +284,8 @@ def test_a_large_row_makes_a_piece_of_its_own(sqlite):
         table = dump.snapshot.tables["experiments"]
         columns = read_columns(dump.snapshot, table, withheld=lambda _: None, json=frozenset())
         pieces = list(walk(dump.snapshot, table, columns))
-        assert [row[0] for piece in pieces for row in piece] == list(range(40))
-        assert max(sum(len(row[1]) for row in piece) for piece in pieces) <= PIECE_BYTES
+        assert [number for numbers, _ in pieces for number in numbers] == list(range(40))
+        assert max(sum(map(len, texts)) for _, texts in pieces) <= PIECE_BYTES
         assert [row["id"] for row in dump.rows("experiments")] == list(range(40))
 
 

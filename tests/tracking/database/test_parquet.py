@@ -20,7 +20,7 @@ from mlflow_archive.errors import IntegrityError
 from mlflow_archive.spec.descriptor import BLOB_TYPE, Descriptor
 from mlflow_archive.spec.records.database import DatabaseColumn, DatabaseTable
 from mlflow_archive.stream import Blob
-from mlflow_archive.tracking.database.parquet import UnfitValueError, read_rows, write_rows
+from mlflow_archive.tracking.database.parquet import UnfitValueError, read_rows, write_columns
 
 TYPES = ("integer", "float", "boolean", "text", "json", "binary", "timestamp")
 COLUMNS = tuple(DatabaseColumn(name=f"a {type_}", type=type_, nullable=True) for type_ in TYPES)
@@ -42,6 +42,10 @@ def blob_of(data: bytes, *, chunk: int = 1 << 20) -> Blob:
 
     told = Descriptor(path="x", media_type=BLOB_TYPE, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     return Blob("tables", "some.parquet", len(data), opened, told)
+
+
+def write_rows(table, pieces):
+    return write_columns(table, (list(zip(*rows, strict=True)) for rows in pieces))
 
 
 def same(left: object, right: object) -> bool:
