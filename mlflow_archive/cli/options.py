@@ -46,8 +46,8 @@ tracking_uri_option = click.option(
     metavar="URI",
     envvar="MLFLOW_TRACKING_URI",
     show_envvar=True,
-    help="The MLflow server (http://...) or store (sqlite:///...). "
-    "Without it: MLflow's own default, mlflow.db in the current directory.",
+    help="The MLflow server (http://...) or the database behind one (sqlite:///..., postgresql://..., mysql://...), to "
+    "read from also a folder mlruns. Without it: MLflow's own default, mlflow.db in the current directory.",
 )
 
 parallel_option = click.option(

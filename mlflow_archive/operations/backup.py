@@ -22,6 +22,7 @@ from mlflow_archive.operations.ends import (
 from mlflow_archive.operations.planning import PlanningSink
 from mlflow_archive.operations.policies import SourceTags
 from mlflow_archive.operations.report import Report
+from mlflow_archive.operations.tables import require_tables
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
 from mlflow_archive.spec.provenance import SOURCE_TAG_PREFIXES
 from mlflow_archive.spec.selection import Selection
@@ -64,6 +65,7 @@ def backup(  # noqa: PLR0913 - the choices of a backup
             read_server(tracking_uri, parallelism=parallelism, secrets=secrets, auth_uri=auth_database)
         )
         source = stack.enter_context(server_source(client, artifacts, parallelism=parallelism, beyond=beyond))
+        require_tables(source, selection)
         if dry_run:
             return plan(source, selection, parallelism=parallelism, target=public_url(dest_url), observer=observer)
         return archive(

@@ -21,7 +21,8 @@ from mlflow_archive.operations.fingerprint import (
     summary,
 )
 from mlflow_archive.operations.matching import match
-from mlflow_archive.operations.table_prints import asks_for_tables, not_compared, require_parquet
+from mlflow_archive.operations.table_prints import not_compared
+from mlflow_archive.operations.tables import asks_for_tables, require_parquet
 from mlflow_archive.operations.transfer import SerialisedObserver
 from mlflow_archive.spec.canonical import JSONObject
 from mlflow_archive.spec.kinds import KIND_ORDER, Kind

@@ -16,26 +16,9 @@ from mlflow_archive.errors import IntegrityError
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.database import DatabaseColumn, DatabaseRecord, DatabaseTable
-from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Content, Source
 
 _MODULUS = 1 << 128
-
-
-def asks_for_tables(selection: Selection) -> bool:
-    """Tell whether databases are asked for and nothing else: only then are tables compared."""
-    return selection.kinds is not None and selection.kinds - {Kind.WORKSPACE} == {Kind.DATABASE}
-
-
-def require_parquet() -> None:
-    """Raise unless tables can be read here.
-
-    Raises:
-        UnsupportedError: The sentence says what to install.
-    """
-    from mlflow_archive.tracking.database.parquet import require
-
-    require()
 
 
 def not_compared(left: Source, right: Source) -> tuple[str, ...]:

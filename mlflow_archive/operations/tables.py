@@ -1,17 +1,55 @@
-"""An archive of the tables of a database and no objects (``backup --only database``), as a source of objects."""
+"""The tables of a database and no objects (``--only database``): where there are any, and as a source of objects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 from mlflow_archive.archive.reader import ArchiveReader
+from mlflow_archive.errors import UnsupportedError, UsageError
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Item, Source
 
 #: The id of the object that is the tracking database.
 TRACKING = "tracking"
+
+
+def asks_for_tables(selection: Selection) -> bool:
+    """Tell whether databases are asked for and nothing else."""
+    return selection.kinds is not None and selection.kinds - {Kind.WORKSPACE} == {Kind.DATABASE}
+
+
+def require_parquet() -> None:
+    """Raise unless tables can be written and read here.
+
+    Raises:
+        UnsupportedError: The sentence says what to install.
+    """
+    from mlflow_archive.tracking.database.parquet import require
+
+    require()
+
+
+def require_tables(source: Source, selection: Selection) -> None:
+    """Raise if tables alone are asked for, and the source cannot give them.
+
+    Raises:
+        UsageError: Less than all tables are asked for.
+        UnsupportedError: The source has none, or the package that writes them is missing.
+    """
+    if not asks_for_tables(selection):
+        return
+    if not replace(selection, kinds=None, artifacts=True, version_files=False).is_everything:
+        raise UsageError("The tables of a database come as a whole: ask for --only database and nothing else.")
+    if Kind.DATABASE not in source.kinds():
+        raise UnsupportedError(
+            f"{source.describe().uri} gives no tables: they are read by SQL from the database behind a server "
+            "(--tracking-uri sqlite:///mlflow.db, postgresql://user@host/database, mysql://...).",
+            code="no_tables",
+        )
+    require_parquet()
 
 
 @contextmanager

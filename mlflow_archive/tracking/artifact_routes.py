@@ -58,7 +58,7 @@ class Routes:
                 raise UsageError(
                     f"The artifact root {prefix}={target} lacks a side: write mlflow-artifacts:/=s3://bucket/root."
                 )
-        given = {_normal(prefix): target for prefix, target in roots.items()}
+        given = {_normal(prefix): _absolute(target) for prefix, target in roots.items()}
         self._roots = {**{_normal(prefix): target for prefix, target in client.artifact_roots.items()}, **given}
         self._client = client
 
@@ -173,6 +173,11 @@ def _normal(uri: str) -> str:
     except ValueError as error:
         raise UsageError(f"The artifact root {uri[:200]!r} is no address.", code="artifact_root") from error
     return f"mlflow-artifacts:/{parts.path.lstrip('/')}" if uri.startswith("mlflow-artifacts:") else uri
+
+
+def _absolute(target: str) -> str:
+    """Return where an address that somebody gave leads: a path begins in the current folder."""
+    return str(Path(target).absolute()) if _SCHEME.match(target) is None else target
 
 
 def _begins(uri: str, prefix: str) -> bool:

@@ -234,4 +234,5 @@ def _detail_rows(reading: Reading, key: ObjectKey, detail: Detail) -> Iterator[J
 def _note_secrets(reading: Reading, workspace: str | None) -> None:
     answer = reading.client.call("GET", _API + "gateway/secrets/list", workspace=workspace)
     if objects(answer.get("secrets")):
-        reading.note("The values of the AI gateway's secrets are not in any answer of the server; set them anew.")
+        where = "record" if reading.shows_all else "answer of the server"
+        reading.note(f"The values of the AI gateway's secrets are not in any {where}; set them anew.")

@@ -15,6 +15,8 @@ from mlflow_archive.tracking.paging import each_once, objects, pages, text
 from mlflow_archive.tracking.sources.context import Reading
 
 _PATH = "/api/2.0/mlflow/webhooks"
+_IN_NO_ANSWER = "The secrets of webhooks are not in any answer of the server; set them anew after a restore."
+_IN_NO_RECORD = "The secrets of webhooks are in no record; set them anew after a restore over the API."
 
 
 def read(reading: Reading, workspace: str | None, selection: Selection) -> Iterator[Item | Loss]:  # noqa: ARG001
@@ -25,7 +27,7 @@ def read(reading: Reading, workspace: str | None, selection: Selection) -> Itera
             yield objects(page.get("webhooks"))
 
     for row in each_once(walk, lambda row: text(row.get("webhook_id")), steady=reading.steady):
-        reading.note("The secrets of webhooks are not in any answer of the server; set them anew after a restore.")
+        reading.note(_IN_NO_RECORD if reading.shows_all else _IN_NO_ANSWER)
         key = ObjectKey(Kind.WEBHOOK, text(row.get("webhook_id")), None, workspace, text(row.get("name")))
         yield Item(key, partial(_load, row))
 

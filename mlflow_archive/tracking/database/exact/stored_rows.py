@@ -12,11 +12,11 @@ from mlflow_archive.errors import IntegrityError
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.database import DatabaseRecord, DatabaseTable
 from mlflow_archive.stream import Blob, Content, ObjectKey
+from mlflow_archive.tracking.database import parquet
 from mlflow_archive.tracking.database.exact.fitness import Fitness
 from mlflow_archive.tracking.database.exact.loading import load_table
 from mlflow_archive.tracking.database.exact.rows import Piece, RowSource, empty
 from mlflow_archive.tracking.database.exact.values import Carried, Carrier, Row
-from mlflow_archive.tracking.database.parquet import read_rows
 
 
 class StoredRows(RowSource):
@@ -27,8 +27,10 @@ class StoredRows(RowSource):
 
         Raises:
             IntegrityError: It is not what it should be.
+            UnsupportedError: pyarrow is not installed.
         """
         super().__init__()
+        parquet.require()
         if not isinstance(content.record, DatabaseRecord):
             raise IntegrityError(f"The {key.kind} {key.id} is not the record of a database.", code="not_understood")
         self.record = content.record
@@ -133,7 +135,7 @@ class StoredRows(RowSource):
         order = [column.name for column in table.columns if column.name in names]
         chosen = [places[order.index(name)] for name in names]
         whole = chosen == list(range(len(table.columns)))
-        with closing(read_rows(self._blobs[table.name], table, work_directory=self._work_directory)) as pieces:
+        with closing(parquet.read_rows(self._blobs[table.name], table, work_directory=self._work_directory)) as pieces:
             for rows in pieces:
                 yield rows if whole else [tuple(row[number] for number in chosen) for row in rows]
 
