@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlflow_archive.errors import IntegrityError, NotFoundError
 from mlflow_archive.spec.canonical import MAX_DOCUMENT_BYTES, document_bytes
 from mlflow_archive.spec.descriptor import OBJECT_TYPE, Descriptor
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.object import ObjectDocument
 from mlflow_archive.storage.hashing import sha256_of
 from mlflow_archive.storage.store import Store
@@ -20,8 +21,11 @@ def find_whole(
     document names is there with the right size. Digests are not computed again: a store shows an object only when
     it is complete, and the document is written after all it names, so size and presence suffice. An object without
     files may come of an attempt that was to leave files out, so the source is asked whether it has one; files added
-    to others since, without any change of the record, are not noticed.
+    to others since, without any change of the record, are not noticed. The tables of a database are always written
+    again: rows change without any change of the record, and must be of the same moment as the objects.
     """
+    if key.kind is Kind.DATABASE:
+        return None
     try:
         data = store.read_all(path, limit_bytes=MAX_DOCUMENT_BYTES)
         document = ObjectDocument.from_bytes(data, path)
