@@ -53,6 +53,8 @@ class Target:
         self.dialect = address.dialect
         self.transactional = self.dialect != "mysql"
         self._lock = threading.RLock()
+        # SQLite makes a file as soon as it is asked anything.
+        self._made = address.file if address.file is not None and not address.file.exists() else None
         self._engine = _engine(address)
         try:
             with told(address):
@@ -60,6 +62,7 @@ class Target:
                 self._be_alone()
         except BaseException:
             self._engine.dispose()
+            self._remove_nothing()
             raise
 
     @contextmanager
@@ -77,12 +80,18 @@ class Target:
                 yield self._connection
 
     def close(self) -> None:
-        """End the connection; what is not committed is gone. May be called twice."""
+        """End the connection; what is not committed is gone, with a file that it made. May be called twice."""
         try:
             self._connection.close()
         except SQLAlchemyError:
             self._connection.invalidate()
         self._engine.dispose()
+        self._remove_nothing()
+
+    def _remove_nothing(self) -> None:
+        """Remove the file that we made, if nothing was written to it."""
+        if self._made is not None and self._made.exists() and self._made.stat().st_size == 0:
+            self._made.unlink()
 
     def _be_alone(self) -> None:
         """Keep other restores out for as long as the connection stands. SQLite's is exclusive by its first write."""

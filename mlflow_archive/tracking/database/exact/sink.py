@@ -168,8 +168,9 @@ class ExactSink:
 
     def _begin(self, phase: str) -> None:
         with self._database.transaction() as connection:
-            target.clear(connection)
+            # First, so that no MLflow takes what a clearing leaves that is interrupted, and is no transaction.
             state.begin(connection, self._archive, phase)
+            target.clear(connection, but=state.TABLES)
             schema.create(connection, self._archive.revision)
             keys = foreign_keys.set_aside(connection)
             state.set_foreign_keys(connection, keys)

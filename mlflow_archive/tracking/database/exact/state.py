@@ -17,6 +17,8 @@ from sqlalchemy.dialects import mysql
 TABLE = "mlflow_archive_restore"
 REVISION_TABLE = "mlflow_archive_revision"
 VERSION_TABLE = "alembic_version"
+#: What `begin` makes.
+TABLES = (TABLE, VERSION_TABLE)
 #: At most 32 characters, as the column has.
 MARKER = "mlflow_archive_restore_underway"
 

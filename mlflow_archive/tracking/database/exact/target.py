@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
@@ -77,13 +78,13 @@ def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identi
     return Found(Holding.UNFINISHED, left) if lasting else Found(Holding.NOTHING, anew=archive.made)
 
 
-def clear(connection: sa.Connection) -> None:
-    """Drop MLflow's tables and those of our state; tables of others stay.
+def clear(connection: sa.Connection, but: Collection[str] = ()) -> None:
+    """Drop MLflow's tables and those of our state; tables of others stay, and those that are named.
 
     Must follow `examine`, which has seen that nothing of value is in them.
     """
     dialect = connection.dialect.name
-    known = schema.known_tables() | _OURS | {state.VERSION_TABLE}
+    known = (schema.known_tables() | _OURS | {state.VERSION_TABLE}) - set(but)
     there = [name for name in sa.inspect(connection).get_table_names() if name in known or name.startswith(_REBUILT)]
     quoted = connection.dialect.identifier_preparer.quote
     if dialect == "mssql":
