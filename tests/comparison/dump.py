@@ -21,6 +21,11 @@ def main() -> None:
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+    write(uri, target)
+
+
+def write(uri: str, target: str) -> None:
+    """Write the lines of a server; the surroundings are as `main` makes them."""
     from tests.comparison.reading import read_server
 
     with Path(target).open("w", encoding="utf-8") as out:

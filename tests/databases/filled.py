@@ -9,18 +9,33 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import os
 import sqlite3
+import subprocess
 import tarfile
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.seeding import seed_server
-from tests.servers import SERVER_PYTHON, MlflowServer
+from tests.seeding import Filled, SeedingError, seed_server
+from tests.servers import SERVER_PYTHON, MlflowServer, QuickServers, with_driver
 
 ROOT = Path(__file__).parents[2]
 OLD = Path(__file__).parent / "old"
 #: The versions of which there are files, oldest first.
 OLD_VERSIONS = ("2.9.2", "2.22.5", "3.0.1", "3.5.1")
+#: The version, as of now the newest, of which there are files too: with every kind of object that there is.
+NEWEST = "3.17.2"
+#: What the seeding leaves out.
+FURTHER = Path(__file__).with_name("further.py")
+
+
+class Served(NamedTuple):
+    """A server that is filled."""
+
+    uri: str
+    python: str
+    directory: Path
 
 
 def fill(version: str, python: str, out: Path) -> dict[str, int]:
@@ -37,10 +52,41 @@ def fill(version: str, python: str, out: Path) -> dict[str, int]:
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise SystemExit(f"{out} is not empty.")
+    database = f"sqlite:///{out / 'mlflow.db'}"
     with MlflowServer(out, python=python) as server:
         if server.version != version:
             raise SystemExit(f"{python} has MLflow {server.version}, not {version}.")
-        return seed_server(server, small=True)
+        counts = seed_server(server, small=True)
+        if _numbers(version) >= (3, 5):
+            _further(server, with_driver(database))
+    if _numbers(version) >= (3, 10):
+        with MlflowServer(out, python=python, options=("--enable-workspaces",)) as server:
+            _further(server)
+    return counts
+
+
+def fill_newest(servers: QuickServers, database: str, out: Path) -> None:
+    """Fill an empty MLflow database of any dialect over HTTP, with all kinds that the newest MLflow has.
+
+    Args:
+        servers: Serve it.
+        database: Its URI.
+        out: Takes the folder ``artifacts``.
+    """
+    with servers.serving(database, out / "artifacts") as uri:
+        server = Served(uri, servers.python, out)
+        seed_server(server, small=True)
+        _further(server, with_driver(database))
+    with servers.serving(database, out / "artifacts", workspaces=True) as uri:
+        _further(Served(uri, servers.python, out))
+
+
+def _further(server: Filled, *arguments: str) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHONPATH"))}
+    command = [server.python, str(FURTHER), server.uri, *arguments]
+    done = subprocess.run(command, env=env, cwd=server.directory, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SeedingError(f"{FURTHER.name}\n{done.stderr[-6000:]}")
 
 
 def pack(version: str, out: Path, folder: Path) -> None:
@@ -72,6 +118,10 @@ def unpack(version: str, out: Path, folder: Path = OLD) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data.read())
     return out / "mlflow.db"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split(".")[:2])
 
 
 def _anywhere(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases.filled import OLD_VERSIONS, unpack
+from tests.databases.filled import NEWEST, OLD_VERSIONS, unpack
 from tests.databases.mariadb import ExactMariaDB, MariaDB
 from tests.databases.postgresql import PostgreSQL
 from tests.databases.private import PrivateServer
@@ -90,10 +90,13 @@ def new_mlflow_database(databases: Callable[[str], Databases], empty_databases: 
 
 @pytest.fixture
 def old_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gives what the server of one of `OLD_VERSIONS` left: the SQLite file, with the folder ``artifacts`` beside it."""
+    """Gives what the server of one of `OLD_VERSIONS`, or of `NEWEST`, left.
+
+    It is the SQLite file, with the folder ``artifacts`` beside it.
+    """
 
     def of(version: str) -> Path:
-        assert version in OLD_VERSIONS
+        assert version in {*OLD_VERSIONS, NEWEST}
         return unpack(version, tmp_path_factory.mktemp(f"mlflow-{version}"))
 
     return of

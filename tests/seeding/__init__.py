@@ -10,17 +10,27 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from tests.servers import MlflowServer
+
+class Filled(Protocol):
+    """A running server: an `MlflowServer`, or what has its address."""
+
+    @property
+    def uri(self) -> str: ...
+
+    @property
+    def python(self) -> str: ...
+
+    @property
+    def directory(self) -> Path: ...
 
 
 class SeedingError(RuntimeError):
     """A server could not be filled; the message ends with what the child process said."""
 
 
-def seed_server(server: MlflowServer, *, small: bool = False) -> dict[str, int]:
+def seed_server(server: Filled, *, small: bool = False) -> dict[str, int]:
     """Fill ``server`` with the client of its own Python.
 
     Args:
