@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 
 from mlflow_archive.cli.main import cli
 from mlflow_archive.errors import ExitCode
+from mlflow_archive.tracking.database.exact import state
 from tests.servers import MlflowServer
 from tests.spec.building import Builder
 from tests.spec.worlds import database, experiment
@@ -111,3 +114,11 @@ def test_a_database_that_is_not_there(place: Path) -> None:
     (place.parent / "notes.db").write_text("not a database")
     words = ["backup", "b", "--tracking-uri", "sqlite:///../notes.db"]
     assert "not a SQLite database" in refused(place, *words, code=ExitCode.USAGE)
+
+
+def test_a_database_that_is_half_restored_is_no_source(place: Path, uri: str) -> None:
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (state.MARKER,))
+        connection.commit()
+    for words in (["backup", "b"], ["backup", "b", "--only", "experiments"]):
+        assert "is half restored" in refused(place, *words, "--tracking-uri", uri, code=ExitCode.CONFLICT)

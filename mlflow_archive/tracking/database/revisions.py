@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: What stands in place of a revision while an exact restore is under way (`exact.state`).
+RESTORE_UNDERWAY = "mlflow_archive_restore_underway"
+
 #: Revision -> the first release that has it as its newest one, oldest first.
 RELEASES: dict[str, str] = {
     "acf3f17fdcc7": "2.9",

@@ -21,8 +21,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from mlflow_archive.errors import NotAuthorisedError, UnavailableError, UsageError
+from mlflow_archive.errors import ConflictError, NotAuthorisedError, UnavailableError, UsageError
 from mlflow_archive.tracking.database.addresses import DatabaseAddress, database_address
+from mlflow_archive.tracking.database.revisions import RESTORE_UNDERWAY
 from mlflow_archive.tracking.sqlite_file import check_file, copy_database
 
 #: Rows of a piece of a walk through a table.
@@ -77,6 +78,7 @@ class Snapshot:
 
         Raises:
             UsageError: The URI is none, or the database is not MLflow's.
+            ConflictError: An exact restore into it was interrupted.
             UnsupportedError: The driver is not installed.
             NotFoundError: There is no such SQLite file.
             NotAuthorisedError: The database refuses the user.
@@ -241,6 +243,12 @@ class Snapshot:
                 code="not_mlflow",
             )
         self.revision = str(found[0][0])
+        if self.revision == RESTORE_UNDERWAY:
+            raise ConflictError(
+                f"{self.address.shown} is half restored: an exact restore into it was interrupted; complete it by its "
+                "own command first.",
+                code="half_restored",
+            )
 
 
 def _readable(address: DatabaseAddress, work_directory: Path | None, stack: ExitStack) -> tuple[sa.URL, Path | None]:
