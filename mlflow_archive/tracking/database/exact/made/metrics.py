@@ -35,7 +35,7 @@ def metric_rows(run_id: str, record: RunRecord, part: Part | None) -> Iterator[T
         IntegrityError: The points of a metric are not in order.
     """
     told = {metric.key: _latest(run_id, metric) for metric in record.metrics}
-    points = _Points(run_id)
+    points = _Points(run_id, frozenset(told))
     batch: list[Row] = []
     for line in part.open() if part else ():
         batch += points.of(line)
@@ -43,9 +43,10 @@ def metric_rows(run_id: str, record: RunRecord, part: Part | None) -> Iterator[T
         while len(batch) >= BATCH_ROWS:
             yield "metrics", batch[:BATCH_ROWS]
             batch = batch[BATCH_ROWS:]
-    batch += [row for key, row in told.items() if key not in points.latest]
-    yield from batches("metrics", batch)
-    yield from batches("latest_metrics", ({**points.latest, **told}[key] for key in {**points.latest, **told}))
+    batch += [row for key, row in told.items() if key not in points.seen]
+    for start in range(0, len(batch), BATCH_ROWS):
+        yield "metrics", batch[start : start + BATCH_ROWS]
+    yield from batches("latest_metrics", {**points.latest, **told}.values())
 
 
 @dataclass
@@ -53,46 +54,54 @@ class _Points:
     """The points of one run, line after line."""
 
     run_id: str
+    told: frozenset[str]
+    """Metrics of which the server told the latest point."""
+    seen: set[str] = field(default_factory=set)
     latest: dict[str, Row] = field(default_factory=dict)
+    """The latest points of the other ones."""
     _last: tuple[str, int, int] | None = None
     _values: set[tuple[float, bool]] = field(default_factory=set)
     """The values of the metric at the time and step of the last point: the primary key has each once."""
 
-    def of(self, line: JSONObject) -> Iterator[Row]:
-        """Yield the rows of a line, each point once."""
-        key = str(line["key"])
-        columns: Any = (line["timestamps"], line["steps"], line["values"])
+    def of(self, line: JSONObject) -> list[Row]:
+        """Return the rows of a line, each point once."""
+        key, run_id, last, values = str(line["key"]), self.run_id, self._last, self._values
+        self.seen.add(key)
+        rows: list[Row] = []
+        given: Any = line
+        columns = (map(int, given["timestamps"]), map(int, given["steps"]), given["values"])
         for timestamp, step, written in zip(*columns, strict=True):
-            here = (key, int(timestamp), int(step))
-            value = stored_value(written)
-            if here != self._last:
-                self._follow(here)
-            elif value in self._values:
+            here = (key, timestamp, step)
+            # In JSON, a number is never infinite.
+            value = (written, False) if type(written) is float else stored_value(written)
+            if here != last:
+                if last is not None and here < last:
+                    raise IntegrityError(
+                        f"The history of the metric {key!r} of the run {run_id} is not in order of time and step."
+                    )
+                last, values = here, {value}
+            elif value in values:
                 continue
-            self._values.add(value)
-            yield self._row(*here, *value)
-
-    def _follow(self, here: tuple[str, int, int]) -> None:
-        if self._last is not None and here < self._last:
-            raise IntegrityError(
-                f"The history of the metric {here[0]!r} of the run {self.run_id} is not in order of time and step."
+            else:
+                values.add(value)
+            rows.append(
+                {
+                    "key": key,
+                    "value": value[0],
+                    "timestamp": timestamp,
+                    "run_uuid": run_id,
+                    "step": step,
+                    "is_nan": value[1],
+                }
             )
-        self._last = here
-        self._values.clear()
+        self._last, self._values = last, values
+        if rows and key not in self.told:
+            self._find_latest(key, rows)
+        return rows
 
-    def _row(self, key: str, timestamp: int, step: int, value: float, is_nan: bool) -> Row:
-        row: Row = {
-            "key": key,
-            "value": value,
-            "timestamp": timestamp,
-            "run_uuid": self.run_id,
-            "step": step,
-            "is_nan": is_nan,
-        }
-        latest = self.latest.get(key)
-        if latest is None or (step, timestamp, value) > (latest["step"], latest["timestamp"], latest["value"]):
-            self.latest[key] = row
-        return row
+    def _find_latest(self, key: str, rows: list[Row]) -> None:
+        known = [self.latest[key]] if key in self.latest else []
+        self.latest[key] = max([*known, *rows], key=lambda row: (row["step"], row["timestamp"], row["value"]))
 
 
 def _latest(run_id: str, metric: LastMetric) -> Row:
