@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
@@ -59,7 +60,7 @@ class Filling:
 
     def metrics(self, run_ids: Iterable[str], keys: int, steps: int) -> None:
         """Give each run ``keys`` metrics of ``steps`` points."""
-        pairs = [(run_id, f"metric_{number:02}") for run_id in run_ids for number in range(keys)]
+        pairs = [("mlflow.trace.sizeBytes", "1000"), ("user", "ada")]
 
         def points() -> Iterator[tuple[object, ...]]:
             for run_id, key in pairs:
@@ -70,6 +71,27 @@ class Filling:
         last = steps - 1
         newest = ((key, 1.0 / steps, EPOCH_MS + last * 1000, last, 0, run_id) for run_id, key in pairs)
         self._insert("latest_metrics (key, value, timestamp, step, is_nan, run_uuid)", newest)
+
+    def traces(self, experiment: int, count: int, spans: int) -> None:
+        """Make traces of ``spans`` spans each, with 500 bytes of attributes each."""
+        ids = [f"tr-{uuid.uuid5(uuid.NAMESPACE_OID, f'{experiment}/trace/{number}').hex}" for number in range(count)]
+        begins = [EPOCH_MS + number for number in range(count)]
+        self._insert(
+            "trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms, status)",
+            ((id, experiment, begin, 9, "OK") for id, begin in zip(ids, begins, strict=True)),
+        )
+        pairs = [("mlflow.trace.sizeBytes", "1000"), ("user", "ada")]
+        for table in ("trace_tags", "trace_request_metadata"):
+            self._insert(f"{table} (key, value, request_id)", ((*pair, id) for id in ids for pair in pairs))
+        self._insert(
+            "spans (trace_id, experiment_id, span_id, parent_span_id, name, type, status, start_time_unix_nano,"
+            " end_time_unix_nano, content)",
+            (
+                _span(id, experiment, number, begin * 1_000_000)
+                for id, begin in zip(ids, begins, strict=True)
+                for number in range(spans)
+            ),
+        )
 
     def file(self, experiment: int, run_id: str, name: str, size_bytes: int) -> None:
         """Put one file of a run where the server keeps it; a large one is a hole in the disk."""
@@ -86,3 +108,21 @@ class Filling:
         with closing(sqlite3.connect(self._database)) as connection, connection:
             connection.execute("PRAGMA synchronous = OFF")
             connection.executemany(f"INSERT INTO {into} VALUES ({places})", rows)
+
+
+def _span(trace_id: str, experiment: int, number: int, begin_ns: int) -> tuple[object, ...]:
+    begin, end = begin_ns + number * 1000, begin_ns + number * 1000 + 900
+    id, parent = f"{number + 1:016x}", f"{1:016x}" if number else None
+    content = {
+        "trace_id": trace_id,
+        "span_id": id,
+        "parent_span_id": parent,
+        "name": f"step {number}",
+        "start_time_unix_nano": begin,
+        "end_time_unix_nano": end,
+        "events": [],
+        "status": {"code": "STATUS_CODE_OK", "message": ""},
+        "attributes": {"mlflow.traceRequestId": json.dumps(trace_id), "mlflow.spanInputs": json.dumps(f"{id} " * 25)},
+    }
+    row = (trace_id, experiment, id, parent, content["name"], "CHAIN", "OK", begin, end)
+    return (*row, json.dumps(content))

@@ -305,8 +305,11 @@ def _begin(connection: sa.Connection, *statements: str) -> sa.Connection:
 
 
 def after(keys: Sequence[sa.Column[Any]], last: tuple[Any, ...], dialect: str) -> sa.ColumnElement[bool]:
-    """Return the condition for the rows after the last one, in the order of the keys."""
-    if dialect != "mssql":
+    """Return the condition for the rows after the last one, in the order of the keys.
+
+    MSSQL compares no rows, and MySQL and MariaDB no rows by an index: they would begin each piece at the first row.
+    """
+    if dialect not in ("mssql", "mysql"):
         return sa.tuple_(*keys) > sa.tuple_(
             *(sa.literal(value, key.type) for key, value in zip(keys, last, strict=True))
         )

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from mlflow_archive.errors import NotFoundError, UsageError
 from mlflow_archive.tracking.database.client import DatabaseClient
 from mlflow_archive.tracking.database.snapshot import Snapshot
+from tests.databases.fixtures import KINDS
+from tests.servers import with_driver
 
 
 @pytest.fixture
@@ -52,6 +54,26 @@ def test_batches_are_the_table_in_the_order_of_its_key(database, size):
     found = [row for batch in snapshot.batches(table, size=size) for row in batch]
     assert found == snapshot.tuples(sa.select(table).order_by(table.c.key, table.c.experiment_id))
     assert len(found) == 5
+    snapshot.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_of_several_columns_is_walked_on_every_database(kind, new_mlflow_database):
+    uri = new_mlflow_database(kind)
+    rows = [{"key": key, "value": "v", "experiment_id": id} for key in ("b", "ä", "c", "a b") for id in (0, 7, 30)]
+    engine = sa.create_engine(with_driver(uri))
+    with engine.begin() as connection:
+        for id in (7, 30):
+            connection.execute(sa.text("INSERT INTO experiments (experiment_id, name) VALUES (:id, :id)"), {"id": id})
+        insert = "INSERT INTO experiment_tags (experiment_id, value, {0}) VALUES (:experiment_id, :value, :key)"
+        name = engine.dialect.identifier_preparer.quote("key")
+        connection.execute(sa.text(insert.format(name)), rows)
+    engine.dispose()
+    snapshot = Snapshot.open(uri)
+    table = snapshot.tables["experiment_tags"]
+    found = [[row for batch in snapshot.batches(table, size=size) for row in batch] for size in (1, 5, 100)]
+    assert found[0] == found[1] == found[2] == snapshot.tuples(sa.select(table).order_by(*table.primary_key.columns))
+    assert len(found[0]) == 12
     snapshot.close()
 
 
