@@ -27,12 +27,19 @@ from mlflow_archive.tracking.database.exact.made.rows import MadeRows
 from mlflow_archive.tracking.database.exact.made_rows import ObjectRows
 from tests.databases.filled import unpack
 from tests.databases.fixtures import EXACT_KINDS, Databases
+from tests.roundtrip.conftest import SURROUNDINGS
 from tests.roundtrip.documents import differing_fields
 from tests.tracking.database.exact.archives import rows_of
 
 PREDECESSORS = Path(__file__).parents[3] / "predecessor" / "archives"
 LARGE = 123456789012345678
 OF_RUNS = ("runs", "params", "tags", "metrics", "latest_metrics")
+#: What newer servers tell of the same rows of older ones.
+OLDER = {
+    "experiment.workspace",
+    # The experiment of a trace is among its location in the form of MLflow 3.
+    "trace.info.experiment_id",
+}
 #: What differs between the objects of MLflow 3.5 and the same of the newest, whose files were left out.
 DIFFERENT = {
     # Newer servers tell the workspace of an experiment also where it is the only one.
@@ -104,6 +111,19 @@ def test_the_objects_of_the_restored_database_are_the_same(kind, archive, old, r
     assert differing_fields(archive, tmp_path / "again") == DIFFERENT
     if kind == "postgresql":
         assert rows_of(uri) == rows_of(restored[0])
+
+
+@pytest.mark.parametrize("version", ["2.9.2", "2.22.5", "3.0.1"])
+def test_objects_of_older_servers_are_the_same(version, old_database, tmp_path, monkeypatch):
+    for name, value in SURROUNDINGS.items():
+        monkeypatch.setenv(name, value)
+    database, uri = old_database(version), f"sqlite:///{tmp_path / 'new.db'}"
+    before, after = ({"mlflow-artifacts:/": str(folder / "artifacts")} for folder in (database.parent, tmp_path))
+    api.backup(f"sqlite:///{database}", str(tmp_path / "first"), without=["database"], artifact_roots=before)
+    report = api.restore(str(tmp_path / "first"), uri, exact=True, activate=True, artifact_roots=after)
+    assert all(count.lost == 0 for count in report.counts.values()), report.counts
+    api.backup(uri, str(tmp_path / "second"), without=["database"], artifact_roots=after)
+    assert differing_fields(tmp_path / "first", tmp_path / "second") <= OLDER
 
 
 def test_the_database_is_a_whole_one(restored):
