@@ -120,6 +120,11 @@ def _tables() -> list[Case]:
         ("E056-key", "A primary key of a column that is not there.", _described(primary_key=["id"])),
         ("E057-cut", "A Parquet file that is cut short, and digested so.", _database({"webhooks": cut})),
         ("E057-huge", "A group of one row that claims to have 3 GiB.", _database({"webhooks": huge})),
+        (
+            "E057-page",
+            "A page of some bytes that unpacks to 2 GiB, in a small group.",
+            _database({"webhooks": _unpacking()}),
+        ),
         ("E058-type", "A column of another type than the record says.", _columns(1, type="integer")),
         ("E058-name", "A column of another name than the record says.", _columns(1, name="token")),
         ("E058-withheld", "A column that is withheld, and is not.", _columns(0, withheld="webhook-secrets")),
@@ -319,12 +324,35 @@ def _columns(number: int, **fields: object) -> Builder:
 
 def _claiming(size_bytes: int) -> bytes:
     """Return the file of one row whose description says that its group has so many bytes."""
-    footer_bytes = int.from_bytes(WEBHOOKS[-8:-4], "little")
-    pages, footer = WEBHOOKS[: -8 - footer_bytes], WEBHOOKS[-8 - footer_bytes : -8]
-    stated, one_row = b"\x16" + _varint(105), b"\x16" + _varint(1)
-    assert footer.count(stated + one_row) == 1
-    footer = footer.replace(stated + one_row, b"\x16" + _varint(size_bytes) + one_row)
+    pages, footer = _halves()
+    one_row = b"\x16" + _varint(1)
+    footer = _replaced(footer, b"\x16" + _varint(105) + one_row, b"\x16" + _varint(size_bytes) + one_row)
+    return _whole_file(pages, footer)
+
+
+def _unpacking() -> bytes:
+    """Return the file of one row whose last page says that it has 2 GiB when it is unpacked."""
+    pages, footer = _halves()
+    packed = b"\x15" + _varint(16)
+    header, larger = (b"\x15\x00\x15" + _varint(size) + packed for size in (7, (1 << 31) - 1))
+    grown = len(larger) - len(header)
+    before, after = (b"\x16" + _varint(42) + b"\x16" + _varint(size) for size in (60, 60 + grown))
+    return _whole_file(_replaced(pages, header, larger), _replaced(footer, before, after))
+
+
+def _halves() -> tuple[bytes, bytes]:
+    """Return the pages of the file of one row, and the description of them."""
+    start = len(WEBHOOKS) - 8 - int.from_bytes(WEBHOOKS[-8:-4], "little")
+    return WEBHOOKS[:start], WEBHOOKS[start:-8]
+
+
+def _whole_file(pages: bytes, footer: bytes) -> bytes:
     return pages + footer + len(footer).to_bytes(4, "little") + WEBHOOKS[-4:]
+
+
+def _replaced(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert data.count(old) == 1
+    return data.replace(old, new)
 
 
 def _varint(number: int) -> bytes:

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mlflow_archive.errors import IntegrityError, MlflowArchiveError, UnsupportedError, UsageError
 from mlflow_archive.spec.records.database import DatabaseColumn, DatabaseTable
+from mlflow_archive.tracking.database.pages import places, unpacked_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,8 +36,9 @@ _IN_MEMORY_BYTES = 4 << 20
 _ROWS = 10_000
 #: About how many decoded bytes such a piece has, at most, unless one row has more.
 _PIECE_BYTES = 8 << 20
-#: The largest group of rows that is read. Ours have some MiB, or one row; a value has at most 1 GiB anywhere.
-_GROUP_BYTES = 2 << 30
+#: The largest group of rows that is read, which takes four times as much memory. Ours have some MiB, or one row, and
+#: a row has at most 1 GiB in every database.
+_GROUP_BYTES = 5 << 28
 #: The largest description of columns and groups that is read: of 100 million rows in groups of 100.
 _FOOTER_BYTES = 512 << 20
 
@@ -158,7 +160,8 @@ def read_rows(
             plain = _parquet_file(file)
             _check_columns(plain, table, shown)
             repeated = [column.name for column in table.columns if column.type in _REPEATED]
-            yield from _groups(_parquet_file(file, metadata=plain.metadata, read_dictionary=repeated), shown)
+            parquet = _parquet_file(file, metadata=plain.metadata, read_dictionary=repeated)
+            yield from _groups(parquet, file, shown)
         except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
             if isinstance(error, MlflowArchiveError):
                 raise
@@ -173,18 +176,21 @@ def _parquet_file(file: pa.PythonFile, **options: Any) -> pq.ParquetFile:
     return pq.ParquetFile(file, **limits, **options)
 
 
-def _groups(parquet: pq.ParquetFile, shown: str) -> Iterator[list[Row]]:
+def _groups(parquet: pq.ParquetFile, file: pa.PythonFile, shown: str) -> Iterator[list[Row]]:
     metadata = parquet.metadata
+    columns = places(file)
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        if not 0 <= group.total_byte_size <= _GROUP_BYTES:
+        if group.num_rows == 0:
+            continue
+        # What the group says of itself may be anything; what its pages say is allocated.
+        unpacked = max(group.total_byte_size, unpacked_bytes(file, columns[number]))
+        if unpacked > _GROUP_BYTES:
             raise IntegrityError(
-                f"{shown} says that {group.num_rows:,} of its rows take {group.total_byte_size:,} bytes.",
-                code="parquet",
+                f"{shown} has {group.num_rows:,} rows together that take {unpacked:,} bytes.", code="parquet"
             )
         # Columns of repeated values are read as such, so that what is decoded is not much more than what is stored.
-        of_a_row = max(1, group.total_byte_size // max(1, group.num_rows))
-        size = max(1, min(_ROWS, _PIECE_BYTES // of_a_row))
+        size = max(1, min(_ROWS, _PIECE_BYTES // max(1, unpacked // max(1, group.num_rows))))
         found = 0
         for batch in parquet.iter_batches(batch_size=size, row_groups=[number], use_threads=False):
             found += batch.num_rows
