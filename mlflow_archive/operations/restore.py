@@ -19,8 +19,9 @@ from mlflow_archive.operations.ends import (
     stored_source,
 )
 from mlflow_archive.operations.report import Report
-from mlflow_archive.operations.tables import with_objects
+from mlflow_archive.operations.tables import require_parquet, with_objects
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
+from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.manifest import SourceInfo
 from mlflow_archive.spec.provenance import SOURCE_TAG_PREFIXES
 from mlflow_archive.spec.selection import Selection
@@ -43,6 +44,8 @@ def restore(
     with ExitStack() as stack:
         # The archive first: what is not one must not cost a connection.
         source = stack.enter_context(stored_source(src_url, storage_options=storage_options))
+        if source.kinds() == (Kind.DATABASE,):
+            require_parquet()  # before a target is made
         client = stack.enter_context(server(tracking_uri, parallelism=parallelism, read_only=choices.dry_run))
         objects = stack.enter_context(with_objects(source, parallelism=parallelism))
         return bring(

@@ -85,6 +85,12 @@ def test_without_pyarrow_there_are_no_tables_but_objects(
     assert needed in refused(place, *words, code=ExitCode.UNSUPPORTED)
     exact = ["restore", archive, "--exact", "--tracking-uri", "sqlite:///new.db"]
     assert needed in refused(place, *exact, code=ExitCode.UNSUPPORTED)
+    tables = Path(archive).with_name("tables")
+    for path, data in Builder([database()]).build().items():
+        (tables / path).parent.mkdir(parents=True, exist_ok=True)
+        (tables / path).write_bytes(data)
+    over_the_api = ["restore", str(tables), "--tracking-uri", "sqlite:///new.db"]
+    assert needed in refused(place, *over_the_api, code=ExitCode.UNSUPPORTED)
     result = CliRunner().invoke(cli, ["backup", "b", "--tracking-uri", uri])
     assert result.exit_code == ExitCode.DONE
     assert f"1  databases: pyarrow is not installed ({needed})" in result.stdout

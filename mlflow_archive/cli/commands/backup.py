@@ -13,7 +13,7 @@ from mlflow_archive.cli.output import Output
 
 @click.command(
     cls=Command,
-    short_help="Write a server's objects into an archive.",
+    short_help="Write the objects of a server or a database into an archive.",
     interrupted="What was written is kept but is no archive yet; the same command with --resume goes on with it. "
     "Of a tarball nothing is kept.",
 )
@@ -59,11 +59,12 @@ def backup(
     permissions: bool,
     output: Output,
 ) -> int:
-    """Write everything an MLflow server has, or a selection, into one archive.
+    """Write everything an MLflow server or the database behind it has, or a selection, into one archive.
 
-    The server is only read. DEST_URL is a new or empty folder, or the name of a tarball: a local path or a URL
-    (s3://, abfs://, gs://, dbfs:/). There is an archive only when the backup has ended; what cannot be read is listed
-    in it, and the exit code is 3.
+    Both are only read; a database is read by SQL, without a server, and its tables are stored beside the objects.
+
+    DEST_URL is a new or empty folder, or the name of a tarball: a local path or a URL (s3://, abfs://, gs://, dbfs:/).
+    There is an archive only when the backup has ended; what cannot be read is listed in it, and the exit code is 3.
 
     Large backups to an object store are best kept in volumes (--container volumes).
 

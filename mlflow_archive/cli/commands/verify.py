@@ -33,7 +33,8 @@ FINDINGS_SHOWN = 20
     default="valid",
     show_default=True,
     help="How deep: complete reads the documents and asks for the sizes of the files; valid reads every byte and "
-    "compares its digest; restorable also understands every record and follows every reference.",
+    "compares its digest; restorable also understands every record and every row of a table, and follows every "
+    "reference.",
 )
 @click.option("--digest", metavar="SHA256", help="The root digest that backup printed; the archive must have it.")
 @click.option(
