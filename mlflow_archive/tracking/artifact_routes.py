@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import dropwhile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -66,9 +67,11 @@ class Routes:
         """Return the way to an owner's files.
 
         Raises:
-            UsageError: No way leads there, and what to give to make one.
+            UsageError: No way leads there, and what to give to make one; or the address leads out of its folder.
         """
         uri = _normal(owner.uri)
+        if writing and _climbs(uri) and self._mapped(uri, owner.workspace) is None:
+            raise _leads_out(uri)
         place = self._direct(uri, owner.workspace)
         if place is not None:
             return place
@@ -140,6 +143,8 @@ class Routes:
             return None
         prefix = max(fitting, key=len)
         rest = uri[len(prefix) :].strip("/")
+        if ".." in rest.split("/"):
+            raise _leads_out(uri)
         if prefix == "mlflow-artifacts:/" and workspace not in (None, "default") and not rest.startswith("workspaces/"):
             rest = f"workspaces/{workspace}/{rest}"
         target = self._roots[prefix]
@@ -155,6 +160,20 @@ def local_path(uri: str) -> str | None:
     if match is None:
         return uri
     return unquote(urlsplit(uri).path) if match[1].lower() == "file" else None
+
+
+def _climbs(uri: str) -> bool:
+    """Tell whether an address goes up again behind its beginning, so that its beginning does not say where it leads."""
+    parts = [part for part in unquote(uri).split("/") if part not in ("", ".")]
+    return ".." in dropwhile("..".__eq__, parts)
+
+
+def _leads_out(uri: str) -> UsageError:
+    return UsageError(
+        f"The address {uri[:200]} leads out of the folder in which it begins, by its '..': say where it is by "
+        "--artifact-root for all of it.",
+        code="artifact_root",
+    )
 
 
 def _tells(folder: Path) -> bool:
