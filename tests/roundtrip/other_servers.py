@@ -69,6 +69,22 @@ def test_an_older_server_arrives_whole(python: str, version: str, start_server: 
     reader = python if version == "2.9.2" else SERVER_PYTHON
     differences = compare_servers(source.uri, target.uri, left_python=reader, without=NOT_RESTORED)
     assert not differences, describe(differences)
+    target.stop()
+
+    exact = start_server(restored_exactly(archive, tmp_path / "exact"))
+    differences = compare_servers(source.uri, exact.uri, left_python=reader, limits={})
+    assert not differences, describe(differences)
+
+
+def restored_exactly(archive: Path, folder: Path) -> Path:
+    """Restore an archive made over the API with its ids; return the folder of a server on it."""
+    folder.mkdir()
+    roots = {"mlflow-artifacts:/": str(folder / "artifacts")}
+    target = f"sqlite:///{folder / 'mlflow.db'}"
+    report = api.restore(str(archive), target, exact=True, activate=True, artifact_roots=roots)
+    assert_only_places_out_of_reach(report)
+    assert all(count.lost == 0 for count in report.counts.values()), report.counts
+    return folder
 
 
 def assert_single_objects_are_found(uri: str, archive: Path) -> None:
