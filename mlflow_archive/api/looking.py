@@ -155,8 +155,11 @@ def diff(  # noqa: PLR0913 - the choices of a comparison
     times made by the server, artifact roots) is left out of the comparison, as listed in
     `mlflow_archive.operations.ignored.IGNORED`.
 
+    The tables of databases are compared only if nothing else is asked for (``only=("database",)``), and then row by
+    row with every id; otherwise ``notes`` of the report say that they were not.
+
     Args:
-        left: An archive's URL, or a server's.
+        left: An archive's URL, a server's, or that of a database.
         right: The other one.
         selection: What of both is compared, ready-made; excludes wishes.
         artifacts: False leaves files out of the comparison.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +17,7 @@ from mlflow_archive.spec.kinds import IN_EXPERIMENT, Kind
 from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.manifest import Manifest
 from mlflow_archive.spec.records.base import Record
+from mlflow_archive.spec.records.database import DatabaseRecord
 from mlflow_archive.spec.records.evaluation_dataset import EvaluationDatasetRecord
 from mlflow_archive.spec.records.experiment import ExperimentRecord
 from mlflow_archive.spec.records.logged_model import LoggedModelRecord
@@ -141,6 +142,33 @@ class Archive:
     def evaluation_datasets(self) -> Iterator[EvaluationDatasetRecord]:
         """Yield the evaluation datasets, without their rows."""
         return self._records(Kind.EVALUATION_DATASET, EvaluationDatasetRecord, None)
+
+    def databases(self) -> Iterator[DatabaseRecord]:
+        """Yield the databases whose tables are in the archive: that of users and permissions, and that of tracking."""
+        return self._records(Kind.DATABASE, DatabaseRecord, None)
+
+    def rows(self, database: DatabaseRecord, table: str) -> Iterator[dict[str, object]]:
+        """Yield the rows of a table of a database that this archive gave, each as column -> value.
+
+        Values are int, float, bool, str (text and JSON), bytes, naive `datetime` in UTC, or None.
+
+        Raises:
+            NotFoundError: There is no such table in the archive.
+            UnsupportedError: pyarrow is not installed.
+            IntegrityError: The table is damaged.
+        """
+        from mlflow_archive.tracking.database.parquet import read_rows
+
+        origin = self._origins.of(database)
+        described = next((known for known in database.tables if known.name == table), None)
+        files = origin.load().blobs() if origin is not None else iter(())
+        blob = next((file for file in files if isinstance(file, Blob) and file.name == f"{table}.parquet"), None)
+        if described is None or blob is None:
+            raise NotFoundError(f"There is no table {table!r} of this database in {self.url}.")
+        names = [column.name for column in described.columns]
+        with closing(read_rows(blob, described)) as pieces:
+            for rows in pieces:
+                yield from (dict(zip(names, row, strict=True)) for row in rows)
 
     def metrics(self, run: RunRecord) -> Iterator[MetricPoint]:
         """Yield every logged value of a run, metric after metric.
