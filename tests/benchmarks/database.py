@@ -27,6 +27,7 @@ from tests.servers import EmptyDatabases, MlflowServer
 
 OURS = (sys.executable, "-m", "mlflow_archive")
 EXACT = "exact restore"
+BESIDE = ("server", "postgresql", "mariadb")
 #: What of a backup by SQL, and the options for it.
 WAYS = (("", ()), (" --without database", ("--without", "database")), (" --only database", ("--only", "database")))
 
@@ -124,15 +125,19 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=40)
     parser.add_argument("--metrics", type=int, default=20)
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--beside", nargs="*", default=BESIDE, choices=BESIDE, help="what is measured beside SQLite")
     parser.add_argument("--directory", type=Path, help="where there is room (default: the temporary directory)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         benchmark = Benchmark(Path(name), options)
         benchmark.fill()
         benchmark.by_sql(benchmark.uri, "SQLite")
-        benchmark.by_api()
+        if "server" in options.beside:
+            benchmark.by_api()
         benchmark.exactly(SqliteFiles(Path(name)).new_database(), "SQLite")
         for title, server in (("PostgreSQL", PostgreSQL), ("MariaDB", MariaDB)):
+            if title.lower() not in options.beside:
+                continue
             with server() as place:
                 uri = place.new_database()
                 benchmark.exactly(uri, title)

@@ -15,13 +15,13 @@ from types import ModuleType
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_archive.tracking.filestore.folder import META, NO_RUNS, TRASH, Trouble
 
 _LARGEST = 1.7976931348623157e308
 _ROWS = 10_000
+_INSERT = "INSERT INTO {} (run_uuid, key, timestamp, step, value, is_nan) VALUES (?, ?, ?, ?, ?, ?)"
 #: What one document of a file store can bring MLflow's code to raise.
 _WRONG = (ArithmeticError, AttributeError, LookupError, OSError, SQLAlchemyError, TypeError, ValueError)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -157,24 +157,28 @@ class Mended:
 
     def _run_metrics(self, session: Any, folder: Path, run_id: str, stats: Any, **_: Any) -> None:
         """Bring the metrics of a run; a point that was logged twice is one row, as in every database of MLflow."""
-        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric
-
         session.flush()  # what was added before is the run itself
+        connection = session.connection()
+        waiting: list[tuple[Any, ...]] = []
+        latest = []
         for path in _files(folder):
             key = path.relative_to(folder).as_posix()
-            points = {point: None for _, point in self._lines(path, _run_point)}
-            rows = [
-                {"key": key, "timestamp": at, "step": step, "value": value, "is_nan": nan, "run_uuid": run_id}
-                for at, step, value, nan in points
-            ]
-            for start in range(0, len(rows), _ROWS):
-                session.execute(insert(SqlMetric), rows[start : start + _ROWS])
-            stats.metrics += len(rows)
-            self.infinite += sum(abs(row["value"]) == _LARGEST for row in rows)
-            if rows:
-                latest = max(rows, key=lambda row: (row["step"], row["timestamp"], row["value"]))
-                session.execute(insert(SqlLatestMetric), [latest])
-                stats.latest_metrics += 1
+            points = [*dict.fromkeys(point for _, point in self._lines(path, _run_point))]
+            if not points:
+                continue
+            waiting += [(run_id, key, *point) for point in points]
+            stats.metrics += len(points)
+            self.infinite += sum(abs(value) == _LARGEST for _, _, value, _ in points)
+            latest.append((run_id, key, *max(points, key=_order)))
+            if len(waiting) >= _ROWS:
+                connection.exec_driver_sql(_INSERT.format("metrics"), waiting)
+                waiting = []
+        # Past SQLAlchemy's own ways, of which most of the time would be.
+        if waiting:
+            connection.exec_driver_sql(_INSERT.format("metrics"), waiting)
+        if latest:
+            connection.exec_driver_sql(_INSERT.format("latest_metrics"), latest)
+        stats.latest_metrics += len(latest)
 
     def _model_metrics(self, folder: Path) -> dict[str, list[str]]:
         """Return the lines of a logged model's metrics; of one run, step and time a database has one value."""
@@ -233,6 +237,11 @@ def _run_point(words: list[str]) -> tuple[int, int, float, bool]:
     nan = math.isnan(value)
     number = 0.0 if nan else max(-_LARGEST, min(_LARGEST, value))
     return _int64(words[0]), _int64(words[2]) if len(words) == 3 else 0, number, nan
+
+
+def _order(point: tuple[int, int, float, bool]) -> tuple[int, int, float]:
+    at, step, value, _ = point
+    return step, at, value
 
 
 def _model_point(words: list[str]) -> tuple[str, str, str, str]:

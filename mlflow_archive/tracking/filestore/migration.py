@@ -36,10 +36,21 @@ def _migrate(root: Path, database: Path, troubles: Path) -> dict[str, object]:
     link.symlink_to(root, target_is_directory=True)
     mended = Mended(link)
     mended.install()
+    _use_more_memory()
     migrate(above, f"sqlite:///{database}", progress=False)
     _tell_missing(database, link, mended)
     folder.write_troubles(mended.troubles, troubles)
     return {"infinite": mended.infinite}
+
+
+def _use_more_memory() -> None:
+    """Let SQLite keep 64 MiB of what is one transaction; 2 MiB are written and read again for every run."""
+    import sqlalchemy as sa
+
+    def prepare(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA cache_size = -65536")
+
+    sa.event.listen(sa.Engine, "connect", prepare)
 
 
 def _mlflows_own() -> Any:
