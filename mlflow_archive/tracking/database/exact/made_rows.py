@@ -41,8 +41,8 @@ _SHARED = frozenset({"datasets"})
 #: Part of an object -> the tables with its rows.
 _OF_PARTS = {"metrics": ("metrics",), "spans": ("spans",), "records": ("evaluation_dataset_records",)}
 _MADE = (
-    "The archive has no tables, as it was made over an API: the rows were made from its objects, as MLflow 3.17 would "
-    "have written them, and ids that no API shows are new."
+    "The archive has no tables of a database: the rows were made from its objects, as MLflow 3.17 would have written "
+    "them, and ids that no API shows are new."
 )
 _PART = (
     "A part of the archive was asked for: the rows were made from its objects, as MLflow 3.17 would have written them, "
