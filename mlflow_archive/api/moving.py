@@ -134,6 +134,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     exact: bool = False,
     move_artifacts: Mapping[str, str] | None = None,
     start_over: bool = False,
+    auth_database: str | None = None,
     parallelism: int = 8,
     dry_run: bool = False,
     artifact_roots: Mapping[str, str] | None = None,
@@ -160,6 +161,8 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             stays. Repeated, it goes on where it was interrupted.
         move_artifacts: With ``exact``: beginning of artifact addresses -> what takes its place; the files go there.
         start_over: With ``exact``: clear what an interrupted exact restore left, even that of another archive.
+        auth_database: With ``exact``: the database of MLflow's basic authentication, for the users and permissions of
+            the archive; may be the one of ``tracking_uri``.
         parallelism: How many objects are written at once.
         dry_run: Say what would be done and change nothing.
         artifact_roots: Artifact URI prefix of the server -> where its files really are.
@@ -194,7 +197,7 @@ def restore(  # noqa: PLR0913 - the choices of a restore
     return restore_or_exactly(
         src_url,
         tracking_uri,
-        exact=exact_choices(exact=exact, moves=move_artifacts, start_over=start_over),
+        exact=exact_choices(exact=exact, moves=move_artifacts, start_over=start_over, auth_uri=auth_database),
         selection=chosen(selection, wanted),
         choices=make_choices(
             policies,

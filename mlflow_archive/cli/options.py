@@ -201,29 +201,6 @@ artifact_root_option = gather(
 )
 
 
-exact_options = together(
-    click.option(
-        "--exact",
-        is_flag=True,
-        help="Bring the archive's tables into the empty database that --tracking-uri names (sqlite:///..., "
-        "postgresql://..., mysql://...): every id and time stays. Repeated, it goes on where it was interrupted.",
-    ),
-    click.option(
-        "--move-artifacts",
-        "move_artifacts",
-        type=Pair("OLD", "NEW", last=True),
-        multiple=True,
-        help="With --exact: artifact addresses that begin with OLD begin with NEW instead, and the files go there. "
-        "Repeatable.",
-    ),
-    click.option(
-        "--start-over",
-        is_flag=True,
-        help="With --exact: clear what an interrupted exact restore left, even that of another archive.",
-    ),
-)
-
-
 def selection_option(*, of_server: bool = False) -> Callable[[F], F]:
     """Add the options that choose objects; the command gets ``wishes``.
 

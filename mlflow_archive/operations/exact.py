@@ -18,7 +18,7 @@ from mlflow_archive.operations.closure import closed_under
 from mlflow_archive.operations.ends import AS_THE_SERVER_SAYS, CAREFUL, ArtifactPlaces, ServerChoices, stored_source
 from mlflow_archive.operations.report import Report
 from mlflow_archive.operations.restore import Notes, restore
-from mlflow_archive.operations.tables import tracking_tables
+from mlflow_archive.operations.tables import tracking_tables, users_tables
 from mlflow_archive.operations.transfer import SerialisedObserver, transfer
 from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.records import parse_record
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mlflow_archive.tracking.database.exact.rows import RowSource
     from mlflow_archive.tracking.database.exact.sink import ExactSink
     from mlflow_archive.tracking.database.exact.state import Identity
+    from mlflow_archive.tracking.database.exact.with_users import SinkWithUsers
 
 #: In each scope of an archive that has no index of files, so many objects are looked at for one with files.
 _TRIED = 5
@@ -54,22 +55,26 @@ class ExactChoices:
     Attributes:
         moves: Beginnings of artifact addresses in the rows -> what takes their place.
         start_over: Clear what an interrupted exact restore left, of whichever archive.
+        auth_uri: The database for users and permissions; None leaves them out.
     """
 
     moves: Mapping[str, str] = field(default_factory=dict)
     start_over: bool = False
+    auth_uri: str | None = None
 
 
-def exact_choices(*, exact: bool, moves: Mapping[str, str] | None, start_over: bool) -> ExactChoices | None:
+def exact_choices(
+    *, exact: bool, moves: Mapping[str, str] | None, start_over: bool, auth_uri: str | None = None
+) -> ExactChoices | None:
     """Return what an exact restore is asked; None if none is wanted.
 
     Raises:
         UsageError: Something is asked that only an exact restore does.
     """
     if exact:
-        return ExactChoices(dict(moves or {}), start_over)
-    if moves or start_over:
-        raise UsageError("Only an exact restore moves artifacts or starts over: add --exact.")
+        return ExactChoices(dict(moves or {}), start_over, auth_uri)
+    if moves or start_over or auth_uri is not None:
+        raise UsageError("Only an exact restore moves artifacts, starts over or brings users: add --exact.")
     return None
 
 
@@ -108,10 +113,11 @@ def restore_exactly(  # noqa: PLR0913 - the choices of a restore
         address = database_address(tracking_uri)
         given = _given(source, selection, parallelism)
         sink = _sink(given, stack, address, selection, choices, exact, parallelism, artifacts, watcher)
-        sink.prepare()
+        both = _with_users(sink, stack, source, given, exact, choices, watcher)
+        both.prepare()
         report = transfer(
             given.objects,
-            sink,
+            both,
             selection,
             observer=watcher,
             parallelism=parallelism,
@@ -194,6 +200,46 @@ def _sink(  # noqa: PLR0913, PLR0917 - everything that one end needs
     options = ExactOptions(moves, choices.activate, exact.start_over, choices.dry_run)
     sink = ExactSink(Target(address), given.archive, given.rows, files, options, observer)
     return stack.enter_context(closing(sink))
+
+
+def _with_users(
+    tracking: ExactSink,
+    stack: ExitStack,
+    source: ArchiveReader | PredecessorSource,
+    given: _Given,
+    exact: ExactChoices,
+    choices: ServerChoices,
+    observer: Observer,
+) -> ExactSink | SinkWithUsers:
+    """Add the database of users and permissions, if one is given."""
+    if exact.auth_uri is None:
+        return tracking
+    from mlflow_archive.tracking.database.addresses import database_address
+    from mlflow_archive.tracking.database.exact import schema
+    from mlflow_archive.tracking.database.exact.connection import Target
+    from mlflow_archive.tracking.database.exact.families import OF_BASIC_AUTH
+    from mlflow_archive.tracking.database.exact.roots import Moves
+    from mlflow_archive.tracking.database.exact.sink import ExactOptions, ExactSink
+    from mlflow_archive.tracking.database.exact.stored_rows import StoredRows
+    from mlflow_archive.tracking.database.exact.with_users import SinkWithUsers, SinkWithUsersInside
+
+    tables = users_tables(source) if isinstance(source, ArchiveReader) else None
+    if tables is None or given.archive.made:
+        raise UsageError(
+            "The archive has no users and permissions (backup --auth-database stores them)."
+            if tables is None
+            else "Users and permissions come with the whole archive: leave the selection out, or --auth-database."
+        )
+    rows = StoredRows(tables.key, tables.load(), family=OF_BASIC_AUTH)
+    schema.require(rows.record.revision, made_by=rows.record.mlflow_version, family=OF_BASIC_AUTH)
+    address = database_address(exact.auth_uri)
+    OF_BASIC_AUTH.require_dialect(address.dialect)
+    one = address.url == tracking.address.url
+    database = tracking.database if one else stack.enter_context(closing(Target(address)))
+    options = ExactOptions(Moves({}), choices.activate, exact.start_over, choices.dry_run)
+    archive = replace(given.archive, revision=rows.record.revision)
+    users = ExactSink(database, archive, rows, None, options, observer)
+    return (SinkWithUsersInside if one else SinkWithUsers)(tracking, users)
 
 
 def _require_ways(source: Source, selection: Selection, files: ExactFiles) -> None:

@@ -12,8 +12,8 @@ from mlflow_archive.spec.kinds import Kind
 from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Item, Source
 
-#: The id of the object that is the tracking database.
-TRACKING = "tracking"
+#: The ids of the objects that are the tracking database, and that of users and permissions.
+TRACKING, AUTH = "tracking", "auth"
 
 
 def asks_for_tables(selection: Selection) -> bool:
@@ -83,7 +83,16 @@ def with_objects(source: Source, *, parallelism: int) -> Iterator[Source]:
 
 def tracking_tables(source: ArchiveReader) -> Item | None:
     """Return the object of the tracking database, None if the archive has none."""
+    return _tables(source, TRACKING)
+
+
+def users_tables(source: ArchiveReader) -> Item | None:
+    """Return the object of the database of users and permissions, None if the archive has none."""
+    return _tables(source, AUTH)
+
+
+def _tables(source: ArchiveReader, id: str) -> Item | None:
     for item in source.read(Kind.DATABASE, Selection()):
-        if isinstance(item, Item) and item.key.id == TRACKING:
+        if isinstance(item, Item) and item.key.id == id:
             return item
     return None

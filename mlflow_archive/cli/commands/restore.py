@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import click
 
-from mlflow_archive.cli import options, policies, workspace
+from mlflow_archive.cli import exactly, options, policies, workspace
 from mlflow_archive.cli.command import Command
 from mlflow_archive.cli.output import Output
 
@@ -33,7 +33,7 @@ from mlflow_archive.cli.output import Output
     is_flag=True,
     help="Let restored webhooks and online scorers act. Without it they are restored switched off.",
 )
-@options.exact_options
+@exactly.exact_options
 @options.dry_run_option
 @options.parallel_option
 @options.artifact_root_option
@@ -52,6 +52,7 @@ def restore(
     exact: bool,
     move_artifacts: tuple[tuple[str, str], ...],
     start_over: bool,
+    auth_database: str | None,
     dry_run: bool,
     parallel: int,
     artifact_roots: tuple[tuple[str, str], ...],
@@ -79,6 +80,7 @@ def restore(
             exact=exact,
             move_artifacts=dict(move_artifacts),
             start_over=start_over,
+            auth_database=auth_database,
             parallelism=parallel,
             dry_run=dry_run,
             artifact_roots=dict(artifact_roots),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from mlflow_archive.errors import UsageError
 from mlflow_archive.tracking.database.addresses import database_address
 from mlflow_archive.tracking.database.client import DatabaseClient
-from mlflow_archive.tracking.database.leaving_out import AUTH_TABLE, AUTH_VERSION_TABLE
+from mlflow_archive.tracking.database.leaving_out import AUTH_TABLE, AUTH_VERSION_TABLE, VERSION_TABLE
 from mlflow_archive.tracking.database.secrets import table_wishes
 from mlflow_archive.tracking.database.snapshot import Snapshot
 
@@ -42,6 +44,11 @@ def database_client(
 
 
 def _auth(uri: str, work_directory: Path | None) -> Snapshot:
-    return Snapshot.open(
-        uri, parallelism=2, work_directory=work_directory, version_table=AUTH_VERSION_TABLE, must_have=AUTH_TABLE
-    )
+    how: dict[str, Any] = {"parallelism": 2, "work_directory": work_directory, "must_have": AUTH_TABLE}
+    try:
+        return Snapshot.open(uri, version_table=AUTH_VERSION_TABLE, **how)
+    except UsageError as error:
+        if error.code != "not_mlflow":
+            raise
+        # Before MLflow 3.6, the revision was where that of tracking is.
+        return Snapshot.open(uri, version_table=VERSION_TABLE, **how)

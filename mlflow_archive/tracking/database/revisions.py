@@ -31,14 +31,24 @@ RELEASES: dict[str, str] = {
     "dc11669786a5": "3.17",
     "f4a9b2c7d1e6": "3.18",
 }
+#: The same of users and permissions; their first revision is that of older releases too.
+RELEASES_OF_USERS: dict[str, str] = {
+    "8606fa83a998": "2.9",
+    "0965eb92f5f0": "3.7",
+    "a1b2c3d4e5f6": "3.9",
+    "2ed73881770d": "3.10",
+    "c3d4e5f6a7b8": "3.12",
+    "e5f6a7b8c9d0": "3.13",
+    "f1a2b3c4d5e6": "3.13",
+}
 
 
 def release_of(revision: str) -> str:
-    """Return the MLflow release of a revision; of one that is not known, the newest release that is.
+    """Return the MLflow release of a revision, of either database; of an unknown one, the newest release that is known.
 
     A revision between two releases, or after all of them, is read by its tables and columns like any other.
     """
-    return RELEASES.get(revision, next(reversed(RELEASES.values())))
+    return {**RELEASES, **RELEASES_OF_USERS}.get(revision, next(reversed(RELEASES.values())))
 
 
 def release_after(revision: str) -> str | None:

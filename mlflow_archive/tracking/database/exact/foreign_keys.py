@@ -5,7 +5,7 @@ The other databases do not ask while we write: SQLite unless it is told to, MySQ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -15,8 +15,8 @@ from mlflow_archive.tracking.database.exact.writing import quoted
 Key = tuple[str, str, str]
 
 
-def set_aside(connection: sa.Connection) -> list[Key]:
-    """Drop all foreign keys of PostgreSQL's tables; return their table, name and definition."""
+def set_aside(connection: sa.Connection, tables: Collection[str]) -> list[Key]:
+    """Drop all foreign keys of these tables, where they are PostgreSQL's; return their table, name and definition."""
     if connection.dialect.name != "postgresql":
         return []
     asked = (
@@ -24,7 +24,8 @@ def set_aside(connection: sa.Connection) -> list[Key]:
         "JOIN pg_class cl ON cl.oid = co.conrelid JOIN pg_namespace ns ON ns.oid = cl.relnamespace "
         "WHERE co.contype = 'f' AND ns.nspname = current_schema() ORDER BY 1, 2"
     )
-    keys = [(str(table), str(name), str(sql)) for table, name, sql in connection.execute(sa.text(asked))]
+    found = connection.execute(sa.text(asked))
+    keys = [(str(table), str(name), str(sql)) for table, name, sql in found if table in tables]
     for table, name, _ in keys:
         connection.exec_driver_sql(
             f"ALTER TABLE {quoted(connection, table)} DROP CONSTRAINT {quoted(connection, name)}"

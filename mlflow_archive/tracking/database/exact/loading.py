@@ -1,4 +1,4 @@
-"""Rows of the archive into the tables of the database: each table a transaction, which ends in the state."""
+"""Rows of the archive into the tables of the database: each table a transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from mlflow_archive.tracking.database.exact import state
 from mlflow_archive.tracking.database.exact.state import Loaded
 from mlflow_archive.tracking.database.exact.values import Carried, Carrier, Row, added, shown, type_of
 from mlflow_archive.tracking.database.exact.writing import inserter, quoted
@@ -19,7 +18,7 @@ _MANY_ROWS = 50_000
 def load_table(
     connection: sa.Connection, table: sa.Table, columns: Sequence[Carried], pieces: Iterable[Sequence[Row]], rows: int
 ) -> Loaded:
-    """Fill an empty table and remember it in the state; within a transaction.
+    """Fill an empty table, within a transaction, and return what was loaded.
 
     Args:
         connection: The database.
@@ -36,9 +35,7 @@ def load_table(
             insert(carrier.bound(piece))
             count += len(piece)
             total = added(total, carrier.digest(piece))
-    loaded = Loaded(count, shown(total))
-    state.set_loaded(connection, table.name, loaded)
-    return loaded
+    return Loaded(count, shown(total))
 
 
 class Loader:

@@ -14,6 +14,7 @@ from mlflow_archive.tracking.database.exact import schema
 from mlflow_archive.tracking.database.exact.checking import check_rows
 from mlflow_archive.tracking.database.exact.collisions import Collisions, unique_keys
 from mlflow_archive.tracking.database.exact.connection import Target
+from mlflow_archive.tracking.database.exact.families import OF_TRACKING_SERVER, Family
 from mlflow_archive.tracking.database.exact.fitness import Fitness
 from mlflow_archive.tracking.database.exact.roots import Moves
 from mlflow_archive.tracking.database.exact.state import Loaded
@@ -29,10 +30,12 @@ class RowSource(ABC):
 
     Attributes:
         tables: Name -> table as the database has it at the archive's revision; set by `take_tables`.
+        family: Which of MLflow's tables they are rows of.
         needs_objects: Rows are made from objects, which are to be given to `take`.
         loose: Why rows may name others that are not there.
     """
 
+    family: Family = OF_TRACKING_SERVER
     needs_objects = False
     loose = "so it was at the source"
 
@@ -107,8 +110,8 @@ class RowSource(ABC):
         engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
         try:
             with engine.begin() as scratch:
-                schema.create(scratch, revision)
-                self.take_tables(schema.reflected(scratch))
+                schema.create(scratch, revision, self.family)
+                self.take_tables(schema.reflected(scratch, self.family))
                 self._check(self.tables, connection, sa.inspect(scratch), moves)
         finally:
             engine.dispose()

@@ -2,14 +2,14 @@
 
 Used of it: ``store.tracking.dbmodels.initial_models.Base`` (the tables before the first migration),
 ``store.db.utils._get_alembic_config`` (where the migrations are) and ``store.db.base_sql_model.Base`` (all tables of
-the newest revision), found in all releases from 2.9 on. MLflow's ``env.py`` is not run: we run the migrations on our
+the newest revision), found in all releases from 2.9 on; and where the migrations of users and permissions are, found
+from 3.6 on (`families`). MLflow's ``env.py`` is not run: we run the migrations on our
 own connection, inside its transaction, with the revision in a table of ours.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,32 +19,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from mlflow_archive.errors import UnsupportedError
-from mlflow_archive.tracking.database.exact.state import REVISION_TABLE
+from mlflow_archive.tracking.database.exact.families import OF_TRACKING_SERVER, Family
 from mlflow_archive.tracking.database.revisions import RELEASES
 
 #: Alembic's context is one for the whole process.
 _alone = threading.Lock()
-#: Tables of MLflow's basic authentication, which may be in the same database and have migrations of their own.
-AUTH_TABLES = re.compile(r"alembic_version_auth|users|roles|role_permissions|user_role_assignments|\w+_permissions")
-#: Tables of the server's running state, or computed from others: their rows are in no archive.
-RUNTIME_TABLES = frozenset(
-    {
-        "job_locks",
-        "scheduler_leases",
-        "sql_trace_metric_daily_rollups",
-        "sql_span_cost_daily_rollups",
-        "sql_assessment_daily_rollups",
-        "sql_trace_rollup_rebuild_queue",
-    }
-)
 
 
-def require(revision: str, *, made_by: str) -> None:
+def require(revision: str, *, made_by: str, family: Family = OF_TRACKING_SERVER) -> None:
     """Raise unless the installed MLflow can make this schema.
 
     Args:
         revision: Of the archive's rows.
         made_by: The first MLflow release that has it, as far as the archive knows.
+        family: Whose rows they are.
 
     Raises:
         UnsupportedError: The installed MLflow is too old; the sentence says what to install.
@@ -55,7 +43,7 @@ def require(revision: str, *, made_by: str) -> None:
             f"An exact restore needs MLflow 3 or later, and {version} is installed: pip install 'mlflow>=3'.",
             code="mlflow_version",
         )
-    if not _knows(revision):
+    if not _knows(revision, family):
         release = RELEASES.get(revision, made_by)
         raise UnsupportedError(
             f"The archive's tables are of a newer MLflow ({release}, revision {revision}) than the installed "
@@ -87,56 +75,45 @@ def installed_version() -> str:
     return str(VERSION)
 
 
-def head() -> str:
+def head(family: Family = OF_TRACKING_SERVER) -> str:
     """Return the newest revision that the installed MLflow knows."""
-    return str(_script().get_current_head())
+    return str(_script(family).get_current_head())
 
 
-def known_tables() -> frozenset[str]:
-    """Return the names of all tables that the installed MLflow knows, without those of alembic."""
-    import mlflow.store.db.utils  # noqa: F401 - makes the tables known
-    from mlflow.store.db.base_sql_model import Base
-    from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
-
-    return frozenset(Base.metadata.tables) | frozenset(InitialBase.metadata.tables)
-
-
-def create(connection: sa.Connection, revision: str) -> None:
+def create(connection: sa.Connection, revision: str, family: Family = OF_TRACKING_SERVER) -> None:
     """Make MLflow's tables as they were at a revision, in a database without any."""
-    from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
-
-    InitialBase.metadata.create_all(connection)
-    upgrade(connection, revision)
+    family.create_first(connection)
+    upgrade(connection, revision, family)
 
 
-def upgrade(connection: sa.Connection, revision: str) -> None:
+def upgrade(connection: sa.Connection, revision: str, family: Family = OF_TRACKING_SERVER) -> None:
     """Run MLflow's migrations up to a revision, on this connection and in its transaction.
 
     Where the database allows it, all of them happen or none.
     """
     from alembic.runtime.environment import EnvironmentContext
-    from mlflow.store.db.base_sql_model import Base
 
-    script = _script()
+    script = _script(family)
 
     def revisions(current: Any, _context: Any) -> Any:
         return script._upgrade_revs(revision, current)
 
-    with _alone, _silent(script), EnvironmentContext(_config(), script, fn=revisions, destination_rev=revision) as env:
+    context = EnvironmentContext(family.config(), script, fn=revisions, destination_rev=revision)
+    with _alone, _silent(script), context as env:
         env.configure(
             connection=connection,
-            target_metadata=Base.metadata,
+            target_metadata=family.metadata(),
             render_as_batch=True,
-            version_table=REVISION_TABLE,
+            version_table=family.names.revision_table,
         )
         with env.begin_transaction():
             env.run_migrations()
 
 
-def reflected(connection: sa.Connection) -> dict[str, sa.Table]:
+def reflected(connection: sa.Connection, family: Family = OF_TRACKING_SERVER) -> dict[str, sa.Table]:
     """Return MLflow's tables as they are in the database now, those that others refer to first."""
     metadata = sa.MetaData()
-    names = set(sa.inspect(connection).get_table_names()) & known_tables()
+    names = family.known_among(sa.inspect(connection).get_table_names())
     with warnings.catch_warnings():
         # Of cycles between tables: their order does not matter, as no key is enforced while rows come.
         warnings.simplefilter("ignore", sa.exc.SAWarning)
@@ -144,26 +121,19 @@ def reflected(connection: sa.Connection) -> dict[str, sa.Table]:
         return {table.name: table for table in metadata.sorted_tables}
 
 
-def _knows(revision: str) -> bool:
+def _knows(revision: str, family: Family = OF_TRACKING_SERVER) -> bool:
     from alembic.util.exc import CommandError
 
     try:
-        return _script().get_revision(revision) is not None
+        return _script(family).get_revision(revision) is not None
     except CommandError:
         return False
 
 
-def _config() -> Any:
-    from mlflow.store.db.utils import _get_alembic_config
-
-    # Migrations take the connection they are given; the address is never used.
-    return _get_alembic_config("sqlite://")
-
-
-def _script() -> Any:
+def _script(family: Family) -> Any:
     from alembic.script import ScriptDirectory
 
-    return ScriptDirectory.from_config(_config())
+    return ScriptDirectory.from_config(family.config())
 
 
 @contextmanager

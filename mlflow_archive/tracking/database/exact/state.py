@@ -3,6 +3,8 @@
 The table `TABLE` names the archive and what of it is done. All the while ``alembic_version`` holds `MARKER`, a revision
 that no MLflow knows, so that none starts on a half-filled database, and none migrates it. MLflow's migrations keep
 their own revision in `REVISION_TABLE` meanwhile. The end writes the true revision and removes both tables.
+
+The tables of users and permissions have a state of their own (`OF_USERS`), as they may be in the same database.
 """
 
 from __future__ import annotations
@@ -17,8 +19,6 @@ from sqlalchemy.dialects import mysql
 TABLE = "mlflow_archive_restore"
 REVISION_TABLE = "mlflow_archive_revision"
 VERSION_TABLE = "alembic_version"
-#: What `begin` makes.
-TABLES = (TABLE, VERSION_TABLE)
 #: At most 32 characters, as the column has.
 MARKER = "mlflow_archive_restore_underway"
 
@@ -32,20 +32,47 @@ UPGRADE = "upgrade"
 DONE = "done"
 
 _OF_TABLE = "table:"
-_metadata = sa.MetaData()
-_state = sa.Table(
-    TABLE,
-    _metadata,
-    sa.Column("item", sa.String(250), primary_key=True),
-    sa.Column("value", sa.Text().with_variant(mysql.LONGTEXT(), "mysql"), nullable=False),
-)
-#: As alembic makes it.
-_version = sa.Table(
-    VERSION_TABLE,
-    sa.MetaData(),
-    sa.Column("version_num", sa.String(32), nullable=False),
-    sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
-)
+
+
+class Names:
+    """Where the state of a restore is in a database.
+
+    Attributes:
+        table: The state's own table.
+        revision_table: Where migrations keep their revision meanwhile.
+        version_table: Where MLflow looks for the revision.
+    """
+
+    def __init__(self, version_table: str = VERSION_TABLE, ending: str = "") -> None:
+        """Take the table that MLflow looks at, and what tells our names from those of other states."""
+        self.table, self.revision_table, self.version_table = TABLE + ending, REVISION_TABLE + ending, version_table
+        self.state = sa.Table(
+            self.table,
+            sa.MetaData(),
+            sa.Column("item", sa.String(250), primary_key=True),
+            sa.Column("value", sa.Text().with_variant(mysql.LONGTEXT(), "mysql"), nullable=False),
+        )
+        # As alembic makes it.
+        self.version = sa.Table(
+            version_table,
+            sa.MetaData(),
+            sa.Column("version_num", sa.String(32), nullable=False),
+            sa.PrimaryKeyConstraint("version_num", name=f"{version_table}_pkc"),
+        )
+
+    @property
+    def all(self) -> frozenset[str]:
+        """The names of all three tables."""
+        return frozenset({self.table, self.revision_table, self.version_table})
+
+    @property
+    def begun(self) -> frozenset[str]:
+        """The names of the tables that `begin` makes."""
+        return frozenset({self.table, self.version_table})
+
+
+OF_TRACKING = Names()
+OF_USERS = Names("alembic_version_auth", "_auth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +116,12 @@ def has_table(connection: sa.Connection, name: str) -> bool:
     return bool(sa.inspect(connection).has_table(name))
 
 
-def read(connection: sa.Connection) -> State | None:
+def read(connection: sa.Connection, names: Names = OF_TRACKING) -> State | None:
     """Return what a restore left; None if there is nothing of one."""
-    if not has_table(connection, TABLE):
+    if not has_table(connection, names.table):
         return None
-    found = {str(row.item): str(row.value) for row in connection.execute(sa.select(_state.c.item, _state.c.value))}
+    state = names.state
+    found = {str(row.item): str(row.value) for row in connection.execute(sa.select(state.c.item, state.c.value))}
     if "identity" not in found or "phase" not in found:
         return None
     return State(
@@ -108,58 +136,58 @@ def read(connection: sa.Connection) -> State | None:
     )
 
 
-def marked(connection: sa.Connection) -> bool:
+def marked(connection: sa.Connection, names: Names = OF_TRACKING) -> bool:
     """Tell whether every MLflow is kept out of the database by the marker."""
-    return revision(connection) == MARKER
+    return revision(connection, names) == MARKER
 
 
-def revision(connection: sa.Connection) -> str | None:
+def revision(connection: sa.Connection, names: Names = OF_TRACKING) -> str | None:
     """Return what the database says of its schema; None if it says nothing."""
-    if not has_table(connection, VERSION_TABLE):
+    if not has_table(connection, names.version_table):
         return None
-    found = connection.execute(sa.select(_version.c.version_num)).scalars().first()
+    found = connection.execute(sa.select(names.version.c.version_num)).scalars().first()
     return None if found is None else str(found)
 
 
-def begin(connection: sa.Connection, identity: Identity, phase: str) -> None:
-    """Mark the database. Everything of MLflow's must be gone from it."""
-    _metadata.create_all(connection)
-    connection.execute(sa.delete(_state))
-    _put(connection, "phase", phase)
-    _put(connection, "identity", json.dumps({name: getattr(identity, name) for name in Identity.__slots__}))
-    _version.metadata.create_all(connection)
-    connection.execute(sa.delete(_version))
-    connection.execute(sa.insert(_version).values(version_num=MARKER))
+def begin(connection: sa.Connection, identity: Identity, phase: str, names: Names = OF_TRACKING) -> None:
+    """Mark the database, in which nothing of MLflow's may be of value any more."""
+    names.state.metadata.create_all(connection)
+    connection.execute(sa.delete(names.state))
+    _put(connection, names, "phase", phase)
+    _put(connection, names, "identity", json.dumps({name: getattr(identity, name) for name in Identity.__slots__}))
+    names.version.metadata.create_all(connection)
+    connection.execute(sa.delete(names.version))
+    connection.execute(sa.insert(names.version).values(version_num=MARKER))
 
 
-def set_phase(connection: sa.Connection, phase: str) -> None:
+def set_phase(connection: sa.Connection, phase: str, names: Names = OF_TRACKING) -> None:
     """Remember how far the restore is."""
-    _put(connection, "phase", phase)
+    _put(connection, names, "phase", phase)
 
 
-def set_foreign_keys(connection: sa.Connection, keys: list[tuple[str, str, str]]) -> None:
+def set_foreign_keys(connection: sa.Connection, keys: list[tuple[str, str, str]], names: Names = OF_TRACKING) -> None:
     """Remember the foreign keys that are set aside."""
-    _put(connection, "foreign_keys", json.dumps(keys))
+    _put(connection, names, "foreign_keys", json.dumps(keys))
 
 
-def set_loaded(connection: sa.Connection, table: str, loaded: Loaded) -> None:
+def set_loaded(connection: sa.Connection, table: str, loaded: Loaded, names: Names = OF_TRACKING) -> None:
     """Remember that a table is filled; in the transaction that filled it."""
-    _put(connection, _OF_TABLE + table, json.dumps({"rows": loaded.rows, "digest": loaded.digest}))
+    _put(connection, names, _OF_TABLE + table, json.dumps({"rows": loaded.rows, "digest": loaded.digest}))
 
 
-def end(connection: sa.Connection, revision: str) -> None:
+def end(connection: sa.Connection, revision: str, names: Names = OF_TRACKING) -> None:
     """Write the true revision, with which the database is a whole one."""
-    connection.execute(sa.update(_version).values(version_num=revision))
-    _put(connection, "phase", DONE)
+    connection.execute(sa.update(names.version).values(version_num=revision))
+    _put(connection, names, "phase", DONE)
 
 
-def remove(connection: sa.Connection) -> None:
+def remove(connection: sa.Connection, names: Names = OF_TRACKING) -> None:
     """Drop the tables of the state, if they are there."""
-    for name in (REVISION_TABLE, TABLE):
+    for name in (names.revision_table, names.table):
         if has_table(connection, name):
             connection.exec_driver_sql(f"DROP TABLE {name}")
 
 
-def _put(connection: sa.Connection, item: str, value: Any) -> None:
-    connection.execute(sa.delete(_state).where(_state.c.item == item))
-    connection.execute(sa.insert(_state).values(item=item, value=value))
+def _put(connection: sa.Connection, names: Names, item: str, value: Any) -> None:
+    connection.execute(sa.delete(names.state).where(names.state.c.item == item))
+    connection.execute(sa.insert(names.state).values(item=item, value=value))

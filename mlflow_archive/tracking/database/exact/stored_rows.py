@@ -13,17 +13,32 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.database import DatabaseRecord, DatabaseTable
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.database import parquet
+from mlflow_archive.tracking.database.exact.families import OF_TRACKING_SERVER, Family
 from mlflow_archive.tracking.database.exact.fitness import Fitness
 from mlflow_archive.tracking.database.exact.loading import load_table
 from mlflow_archive.tracking.database.exact.rows import Piece, RowSource, empty
 from mlflow_archive.tracking.database.exact.values import Carried, Carrier, Row
 
+#: Servers fail at a password that is NULL; an empty one is nobody's.
+_PASSWORDS = ("users", "password_hash")
+_NOBODY = (
+    "No user can log in, as the archive was made without password-hashes: start the server with an admin_username in "
+    "its settings (MLFLOW_AUTH_CONFIG_PATH) that is none of the users yet, who can give each of them a password."
+)
+
 
 class StoredRows(RowSource):
     """The tables of a database object; only columns and tables that MLflow's schema has at their revision."""
 
-    def __init__(self, key: ObjectKey, content: Content, work_directory: Path | None = None) -> None:
-        """Take the object; its files are opened when they are read.
+    def __init__(
+        self,
+        key: ObjectKey,
+        content: Content,
+        work_directory: Path | None = None,
+        *,
+        family: Family = OF_TRACKING_SERVER,
+    ) -> None:
+        """Take the object, of a family of tables; its files are opened when they are read.
 
         Raises:
             IntegrityError: It is not what it should be.
@@ -33,6 +48,7 @@ class StoredRows(RowSource):
         parquet.require()
         if not isinstance(content.record, DatabaseRecord):
             raise IntegrityError(f"The {key.kind} {key.id} is not the record of a database.", code="not_understood")
+        self.family = family
         self.record = content.record
         self._key = key
         self._work_directory = work_directory
@@ -58,7 +74,9 @@ class StoredRows(RowSource):
     def notes(self) -> tuple[str, ...]:
         """What was withheld from the archive."""
         return tuple(
-            f"{table.name}.{column.name} is empty: the archive was made without {column.withheld}."
+            _NOBODY
+            if (table.name, column.name) == _PASSWORDS
+            else f"{table.name}.{column.name} is empty: the archive was made without {column.withheld}."
             for table in self.record.tables
             for column in table.columns
             if column.withheld and table.rows
@@ -124,7 +142,8 @@ class StoredRows(RowSource):
                 column.name,
                 column.type,
                 target.c[column.name],
-                filled=bool(column.withheld) and not target.c[column.name].nullable,
+                filled=bool(column.withheld)
+                and (not target.c[column.name].nullable or (table.name, column.name) == _PASSWORDS),
             )
             for column in table.columns
             if column.name in target.c and target.c[column.name].computed is None

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from mlflow_archive.errors import ConflictError
 from mlflow_archive.tracking.database.addresses import DatabaseAddress
-from mlflow_archive.tracking.database.exact import schema, state
+from mlflow_archive.tracking.database.exact import state
+from mlflow_archive.tracking.database.exact.families import FAMILIES, OF_TRACKING_SERVER, RUNTIME_TABLES, Family
 from mlflow_archive.tracking.database.exact.state import Identity, State
 
 _NAMED = 5
 #: The names of tables that migrations use while they rebuild one of SQLite's.
 _REBUILT = "_alembic_tmp_"
-_OURS = frozenset({state.TABLE, state.REVISION_TABLE})
 
 
 class Holding(Enum):
@@ -40,7 +40,14 @@ class Found:
     """A restore of this archive was interrupted where nothing of it can be gone on with."""
 
 
-def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identity, *, start_over: bool) -> Found:
+def examine(
+    connection: sa.Connection,
+    address: DatabaseAddress,
+    archive: Identity,
+    *,
+    start_over: bool,
+    family: Family = OF_TRACKING_SERVER,
+) -> Found:
     """Tell what the database holds; nothing is changed.
 
     Args:
@@ -48,25 +55,26 @@ def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identi
         address: Where it is, for the sentences.
         archive: What is to be restored.
         start_over: Take what an interrupted exact restore left, of whichever archive, for nothing.
+        family: Of which tables; others of MLflow's may be there.
 
     Raises:
         ConflictError: It holds something else.
     """
-    left = state.read(connection)
-    marked = state.marked(connection)
+    left = state.read(connection, family.names)
+    marked = state.marked(connection, family.names)
     ours = left is not None and (marked or left.phase == state.DONE)
     if left is None or not ours:
         if marked and not _stranger(connection):
             # The mark was all that was made.
             return Found(Holding.NOTHING)
-        _require_room(connection, address)
+        _require_room(connection, address, family)
         return Found(Holding.NOTHING)
     if marked and start_over:
         return Found(Holding.NOTHING)
     same = (left.identity.archive_id, left.identity.root_digest) == (archive.archive_id, archive.root_digest)
     if left.phase == state.DONE and not marked:
         if not same:
-            _require_room(connection, address)
+            _require_room(connection, address, family)
         return Found(Holding.FINISHED, left)
     if not same:
         raise ConflictError(
@@ -78,25 +86,27 @@ def examine(connection: sa.Connection, address: DatabaseAddress, archive: Identi
     return Found(Holding.UNFINISHED, left) if lasting else Found(Holding.NOTHING, anew=archive.made)
 
 
-def clear(connection: sa.Connection, but: Collection[str] = ()) -> None:
+def clear(connection: sa.Connection, family: Family = OF_TRACKING_SERVER, but: Collection[str] = frozenset()) -> None:
     """Drop MLflow's tables and those of our state; tables of others stay, and those that are named.
 
     Must follow `examine`, which has seen that nothing of value is in them.
     """
     dialect = connection.dialect.name
-    known = (schema.known_tables() | _OURS | {state.VERSION_TABLE}) - set(but)
-    there = [name for name in sa.inspect(connection).get_table_names() if name in known or name.startswith(_REBUILT)]
+    tables = sa.inspect(connection).get_table_names()
+    ours = (family.known_among(tables) | family.names.all) - frozenset(but)
+    there = [name for name in tables if name in ours or name.startswith(_REBUILT)]
     quoted = connection.dialect.identifier_preparer.quote
     if dialect == "mssql":
         for table in there:
             for key in sa.inspect(connection).get_foreign_keys(table):
                 connection.exec_driver_sql(f"ALTER TABLE {quoted(table)} DROP CONSTRAINT {quoted(str(key['name']))}")
     # The state goes last: until then a clearing that is interrupted can be seen for what it is.
-    for name in sorted(there, key=lambda name: (name == state.VERSION_TABLE, name == state.TABLE)):
+    names = family.names
+    for name in sorted(there, key=lambda name: (name == names.version_table, name == names.table)):
         connection.exec_driver_sql(f"DROP TABLE {quoted(name)}{' CASCADE' if dialect == 'postgresql' else ''}")
 
 
-def _require_room(connection: sa.Connection, address: DatabaseAddress) -> None:
+def _require_room(connection: sa.Connection, address: DatabaseAddress, family: Family) -> None:
     strangers = _stranger(connection)
     if strangers:
         more = f" and {len(strangers) - _NAMED} more" if len(strangers) > _NAMED else ""
@@ -105,7 +115,7 @@ def _require_room(connection: sa.Connection, address: DatabaseAddress) -> None:
             "database of its own.",
             code="not_empty",
         )
-    filled = _filled(connection)
+    filled = _filled(connection, family)
     if filled:
         more = ", ..." if len(filled) > _NAMED else ""
         raise ConflictError(
@@ -117,26 +127,19 @@ def _require_room(connection: sa.Connection, address: DatabaseAddress) -> None:
 
 
 def _stranger(connection: sa.Connection) -> list[str]:
-    known = schema.known_tables() | _OURS | {state.VERSION_TABLE}
-    return sorted(
-        name
-        for name in sa.inspect(connection).get_table_names()
-        if name not in known and not name.startswith(_REBUILT) and not schema.AUTH_TABLES.fullmatch(name)
-    )
+    tables = sa.inspect(connection).get_table_names()
+    known = frozenset[str]().union(*(family.known_among(tables) | family.names.all for family in FAMILIES))
+    return sorted(name for name in tables if name not in known and not name.startswith(_REBUILT))
 
 
-def _filled(connection: sa.Connection) -> list[str]:
+def _filled(connection: sa.Connection, family: Family) -> list[str]:
     """Return the tables that have more in them than a fresh server makes."""
-    there = sorted((schema.known_tables() - schema.RUNTIME_TABLES) & set(sa.inspect(connection).get_table_names()))
-    return [name for name in there if _has_rows(connection, name)]
+    there = sorted(family.known_among(sa.inspect(connection).get_table_names()) - RUNTIME_TABLES)
+    return [name for name in there if _has_rows(connection, name, family.fresh(name))]
 
 
-def _has_rows(connection: sa.Connection, name: str) -> bool:
-    table = sa.table(name)
-    more = sa.select(sa.literal(1)).select_from(table).limit(1)
-    if name == "experiments":
-        id, shown, stage = (sa.column(column) for column in ("experiment_id", "name", "lifecycle_stage"))
-        more = more.where(sa.not_(sa.and_(id == 0, shown == "Default", stage == "active")))
-    elif name == "workspaces":
-        more = more.where(sa.column("name") != "default")
+def _has_rows(connection: sa.Connection, name: str, but: sa.ColumnElement[bool] | None) -> bool:
+    more = sa.select(sa.literal(1)).select_from(sa.table(name)).limit(1)
+    if but is not None:
+        more = more.where(sa.not_(but))
     return connection.execute(more).first() is not None

@@ -47,9 +47,9 @@ def archive_tables(uri, folder):
     return str(folder)
 
 
-def rows_of(uri):
+def rows_of(uri, **how):
     """Return all rows of all tables: name -> sorted rows; what the dump leaves out is not in it."""
-    snapshot = Snapshot.open(uri)
+    snapshot = Snapshot.open(uri, **how)
     try:
         names = {name for name in snapshot.tables if not name.startswith("alembic")}
         return {

@@ -8,14 +8,14 @@ from sqlalchemy.pool import NullPool
 from mlflow_archive.tracking.database.addresses import database_address
 
 
-def structure_of(uri):
+def structure_of(uri, version_table="alembic_version"):
     """Return all that tells two databases with the same rows apart."""
     engine = sa.create_engine(database_address(uri).url, poolclass=NullPool)
     try:
         with engine.connect() as connection:
             inspector = sa.inspect(connection)
             return {
-                "revision": connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all(),
+                "revision": connection.execute(sa.text(f"SELECT version_num FROM {version_table}")).scalars().all(),
                 "sequences": _sequences(connection),
                 **{name: _table(inspector, name) for name in sorted(inspector.get_table_names())},
             }

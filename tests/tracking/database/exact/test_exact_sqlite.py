@@ -130,7 +130,7 @@ def test_nothing_is_written_where_something_is_refused(archive, tmp_path):
 
 
 def test_an_archive_of_a_newer_mlflow_is_refused(archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(schema, "_knows", lambda revision: False)
+    monkeypatch.setattr(schema, "_knows", lambda *_: False)
     with pytest.raises(UnsupportedError, match=r"pip install 'mlflow>=3.5'"):
         restore(archive, f"sqlite:///{tmp_path / 'b.db'}")
     assert not (tmp_path / "b.db").exists()

@@ -70,7 +70,7 @@ def tables_of(uri):
         engine.dispose()
 
 
-def drop_one(connection, **_):
+def drop_one(connection, *_, **__):
     connection.exec_driver_sql("DROP TABLE latest_metrics")
     raise KeyboardInterrupt
 
