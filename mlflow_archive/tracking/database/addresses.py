@@ -22,6 +22,10 @@ _DRIVERS = {
 #: Other drivers that a URI may name: driver -> module.
 _MODULES = {"psycopg2": "psycopg2", "mysqldb": "MySQLdb", "mysqlconnector": "mysql.connector", "pyodbc": "pyodbc"}
 _DATABASE = re.compile(r"(sqlite|postgres(?:ql)?|mysql|mariadb|mssql)(\+\w+)?:", re.IGNORECASE)
+_NO_DATABASE = (
+    "The address is not that of a database: write postgresql://user:password@host:5432/database, the signs of a "
+    "password as %40 (@), %2F (/) and %3A (:)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def database_address(uri: str) -> DatabaseAddress:
     """Return the address that a URI means, with a driver that is installed.
 
     Raises:
-        UsageError: The URI is none, or names no file or no database.
+        UsageError: The URI is none, names no file or no database, or has signs that must be escaped.
         UnsupportedError: The driver is not installed; the sentence says how to.
     """
     uri = re.sub(r"^(postgres|mariadb)(?=[+:])", _proper, uri.strip(), flags=re.IGNORECASE)
@@ -65,10 +69,15 @@ def database_address(uri: str) -> DatabaseAddress:
     try:
         url = make_url(uri)
     except (ArgumentError, ValueError) as error:
-        raise UsageError(
-            "The address is not that of a database: write postgresql://user:password@host:5432/database."
-        ) from error
+        raise UsageError(_NO_DATABASE) from error
     dialect = url.get_backend_name()
+    if dialect not in _DRIVERS:
+        raise UsageError(_NO_DATABASE)
+    if "@" in f"{url.host}{url.database}":
+        # The rest of a password, which would be shown and stored as the host.
+        raise UsageError(
+            "The address has more than one @: write the signs of a user and a password as %40 (@), %2F (/) and %3A (:)."
+        )
     if not url.database:
         raise UsageError(f"The address names no database: write {dialect}://user:password@host/database.")
     driver, module, extra = _DRIVERS[dialect]
@@ -81,8 +90,8 @@ def database_address(uri: str) -> DatabaseAddress:
             f"'mlflow-archive[sql,{extra}]'.",
             code="driver",
         )
-    port = f":{url.port}" if url.port else ""
-    return DatabaseAddress(url.set(drivername=f"{dialect}+{driver}"), f"{dialect}://{url.host}{port}/{url.database}")
+    host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return DatabaseAddress(url.set(drivername=f"{dialect}+{driver}"), f"{dialect}://{host}/{url.database}")
 
 
 def _proper(found: re.Match[str]) -> str:
