@@ -60,7 +60,7 @@ class Filling:
 
     def metrics(self, run_ids: Iterable[str], keys: int, steps: int) -> None:
         """Give each run ``keys`` metrics of ``steps`` points."""
-        pairs = [("mlflow.trace.sizeBytes", "1000"), ("user", "ada")]
+        pairs = [(run_id, f"metric_{number:02}") for run_id in run_ids for number in range(keys)]
 
         def points() -> Iterator[tuple[object, ...]]:
             for run_id, key in pairs:
