@@ -16,7 +16,7 @@ import click
 import pytest
 
 from mlflow_archive.cli.main import COMMANDS, cli
-from mlflow_archive.errors import ExitCode
+from mlflow_archive.errors import ExitCode, UnsupportedError
 from mlflow_archive.tracking.database.exact import quiet, schema, state
 from mlflow_archive.tracking.database.revisions import RELEASES
 from mlflow_archive.tracking.database.secrets import SECRETS
@@ -61,7 +61,11 @@ def run(words: list[str], place: Path) -> subprocess.CompletedProcess[str]:
 
 def exact_here() -> bool:
     """Tell whether the installed MLflow can make the tables of the server's."""
-    return int(schema.installed_version().partition(".")[0]) >= 3 and schema._knows("dc11669786a5")
+    try:
+        schema.require("dc11669786a5", made_by="3.17")
+    except UnsupportedError:
+        return False
+    return True
 
 
 def run_all(commands: list[list[str]], place: Path) -> None:
