@@ -172,6 +172,7 @@ def test_restore_without_options(called: dict[str, Any]) -> None:
         "exact": False,
         "move_artifacts": {},
         "start_over": False,
+        "auth_database": None,
         "parallelism": 8,
         "dry_run": False,
         "artifact_roots": {},
