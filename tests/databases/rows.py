@@ -34,6 +34,16 @@ def read_tables(uri: str) -> Tables:
     return dict(sorted(found.items()))
 
 
+def without_signs_of_zeros(tables: Tables) -> Tables:
+    """Return the rows with 0.0 for -0.0, which PostgreSQL keeps, and SQLite, MariaDB and its driver do not."""
+    return {
+        name: _sorted(
+            [{key: 0.0 if value == 0 and type(value) is float else value for key, value in row.items()} for row in rows]
+        )
+        for name, rows in tables.items()
+    }
+
+
 def differences(one: Tables, other: Tables) -> list[str]:
     """Compare two databases row by row.
 
@@ -58,6 +68,10 @@ def _rows(connection: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:
         {name: _plain(value, is_json=isinstance(table.c[name].type, sa.JSON)) for name, value in row.items()}
         for row in connection.execute(asked).mappings()
     ]
+    return _sorted(rows)
+
+
+def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: [(name, repr(row[name])) for name in sorted(row)])
 
 

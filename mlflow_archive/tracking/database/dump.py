@@ -26,7 +26,7 @@ from mlflow_archive.tracking.database.leaving_out import (
     reason_to_leave_out,
 )
 from mlflow_archive.tracking.database.parquet import NEEDED, is_installed, write_columns
-from mlflow_archive.tracking.database.revisions import release_of
+from mlflow_archive.tracking.database.revisions import RELEASES, release_of
 from mlflow_archive.tracking.database.secrets import PLAIN, TableWishes, secret_notes, withheld_note
 from mlflow_archive.tracking.database.snapshot import Snapshot
 from mlflow_archive.tracking.database.walking import walk
@@ -114,14 +114,24 @@ class _Database:
             yield Blob(TABLES, f"{dumped.told.name}.parquet", None, partial(self._opened, dumped))
 
     def notes(self) -> tuple[str, ...]:
-        """Say which secrets there are, and what became of them."""
+        """Say which secrets there are, and what became of them; and whether the schema is one that is known."""
         there: set[str] = set()
         withheld: set[str] = set()
         for dumped in self._tables():
             if dumped.told.rows:
                 withheld.update(column.withheld for column in dumped.told.columns if column.withheld)
                 there.update(self._wishes.stored(dumped.told.name))
-        return (*secret_notes(there), *withheld_note(withheld))
+        return (*self._unknown(), *secret_notes(there), *withheld_note(withheld))
+
+    def _unknown(self) -> tuple[str, ...]:
+        if self._id != TRACKING or self._snapshot.revision in RELEASES:
+            return ()
+        sentence = (
+            f"The database's revision {self._snapshot.revision} is that of no MLflow release from 2.9 to "
+            f"{release_of(self._snapshot.revision)}: its tables are stored as they are, its objects as far as they are "
+            "like those of these releases."
+        )
+        return (sentence,)
 
     @contextmanager
     def _opened(self, dumped: _Dumped) -> Iterator[Iterator[bytes]]:

@@ -5,6 +5,11 @@ they are read). PostgreSQL: transactions REPEATABLE READ, READ ONLY, that share 
 MariaDB: one connection with a consistent snapshot. MSSQL: one connection with snapshot isolation.
 
 Nothing of MLflow is opened on the database, so nothing in it can be migrated or made.
+
+Whom it holds up. SQLite: whoever commits waits while a piece of 8 MiB is copied; if the copy was disturbed a few times,
+once for as long as a whole copy takes (a second for some hundred MB); after that, and in WAL mode, nobody. The others:
+nobody who reads or writes rows; but a migration of the schema, and who comes after it, waits until the snapshot is
+closed.
 """
 
 from __future__ import annotations
@@ -29,6 +34,12 @@ from mlflow_archive.tracking.sqlite_file import check_file, copy_database
 #: Rows of a piece of a walk through a table.
 BATCH_ROWS = 10_000
 _VERSION_TABLE = "alembic_version"
+#: Tables that MLflow's migrations make while they rebuild one of SQLite's.
+_REBUILT = "_alembic_tmp_"
+#: So long a migration is waited for.
+_LOCK_SECONDS = 60
+#: Of what databases say to who meets a change of the schema: PostgreSQL, MySQL.
+_OF_MIGRATIONS = ("lock timeout", "table definition has changed")
 
 
 class Snapshot:
@@ -82,7 +93,7 @@ class Snapshot:
             UnsupportedError: The driver is not installed.
             NotFoundError: There is no such SQLite file.
             NotAuthorisedError: The database refuses the user.
-            UnavailableError: It does not answer.
+            UnavailableError: It does not answer, or is being migrated.
         """
         address = database_address(uri)
         with ExitStack() as stack:
@@ -93,6 +104,7 @@ class Snapshot:
                 snapshot = cls(address, engine, _connections(engine, address.dialect, parallelism, stack))
                 snapshot._scratch = scratch
                 snapshot._learn(version_table, must_have)
+                snapshot._keep(version_table)
             stack.pop_all()
         return snapshot
 
@@ -229,6 +241,8 @@ class Snapshot:
             if isinstance(column.type, sa.Float):
                 # MySQL's dialect else makes decimals of doubles, rounded to some digits.
                 column.type.asdecimal = False
+        if any(name.startswith(_REBUILT) for name in self.tables):
+            raise self._being_migrated()
         if version_table not in self.tables or must_have not in self.tables:
             raise UsageError(
                 f"{self.address.shown} is a database, but not one of MLflow's: it has no table "
@@ -249,6 +263,25 @@ class Snapshot:
                 "own command first.",
                 code="half_restored",
             )
+
+    def _keep(self, version_table: str) -> None:
+        """Keep PostgreSQL's tables as they are: one that is rewritten now would look empty to an older snapshot."""
+        if self.dialect != "postgresql":
+            return
+        quoted = self._engine.dialect.identifier_preparer.quote
+        with self._connection() as connection:
+            names = ", ".join(quoted(name) for name in sorted(self.tables))
+            connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS SHARE MODE")
+        with told(self.address), self._engine.connect() as now:
+            if now.execute(sa.select(self.tables[version_table].c.version_num)).scalar() != self.revision:
+                raise self._being_migrated()
+
+    def _being_migrated(self) -> UnavailableError:
+        return UnavailableError(
+            f"{self.address.shown} is being migrated to another MLflow, or that was interrupted: try again after "
+            "'mlflow db upgrade' has come to its end.",
+            code="being_migrated",
+        )
 
 
 def _readable(address: DatabaseAddress, work_directory: Path | None, stack: ExitStack) -> tuple[sa.URL, Path | None]:
@@ -276,13 +309,19 @@ def _connections(engine: sa.Engine, dialect: str, parallelism: int, stack: ExitS
     if dialect == "sqlite":
         return [connect() for _ in range(parallelism)]
     if dialect == "postgresql":
-        first = _begin(connect(), "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        waiting = (
+            # While files are copied, connections have nothing to do for a long time.
+            "SET LOCAL idle_in_transaction_session_timeout = 0",
+            f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'",
+        )
+        first = _begin(connect(), "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", *waiting)
         exported = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
         others = [
             _begin(
                 connect(),
                 "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
                 f"SET TRANSACTION SNAPSHOT '{exported}'",
+                *waiting,
             )
             for _ in range(parallelism - 1)
         ]
@@ -325,6 +364,8 @@ def told(address: DatabaseAddress) -> Iterator[None]:
         said = _first_line(str(error.orig), address)
         if any(word in said.lower() for word in ("password", "authentication", "access denied", "permission denied")):
             raise NotAuthorisedError(f"The database {address.shown} refuses: {said}.") from error
+        if any(word in said.lower() for word in _OF_MIGRATIONS):
+            said += "; its schema is being changed, perhaps by 'mlflow db upgrade': try again after that"
         raise UnavailableError(f"The database {address.shown} cannot be read: {said}.", code="database") from error
 
 
