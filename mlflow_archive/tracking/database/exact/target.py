@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mlflow_archive.errors import ConflictError
 from mlflow_archive.tracking.database.addresses import DatabaseAddress
@@ -17,6 +18,8 @@ from mlflow_archive.tracking.database.exact.state import Identity, State
 _NAMED = 5
 #: The names of tables that migrations use while they rebuild one of SQLite's.
 _REBUILT = "_alembic_tmp_"
+#: What PostgreSQL calls that.
+_NEEDED_BY_OTHERS = "2BP01"
 
 
 class Holding(Enum):
@@ -90,6 +93,9 @@ def clear(connection: sa.Connection, family: Family = OF_TRACKING_SERVER, but: C
     """Drop MLflow's tables and those of our state; tables of others stay, and those that are named.
 
     Must follow `examine`, which has seen that nothing of value is in them.
+
+    Raises:
+        ConflictError: Views or keys of others are made upon them (PostgreSQL).
     """
     dialect = connection.dialect.name
     tables = sa.inspect(connection).get_table_names()
@@ -100,10 +106,30 @@ def clear(connection: sa.Connection, family: Family = OF_TRACKING_SERVER, but: C
         for table in there:
             for key in sa.inspect(connection).get_foreign_keys(table):
                 connection.exec_driver_sql(f"ALTER TABLE {quoted(table)} DROP CONSTRAINT {quoted(str(key['name']))}")
+    if dialect == "postgresql":
+        _drop_together(connection, [quoted(name) for name in there])
+        return
     # The state goes last: until then a clearing that is interrupted can be seen for what it is.
     names = family.names
     for name in sorted(there, key=lambda name: (name == names.version_table, name == names.table)):
-        connection.exec_driver_sql(f"DROP TABLE {quoted(name)}{' CASCADE' if dialect == 'postgresql' else ''}")
+        connection.exec_driver_sql(f"DROP TABLE {quoted(name)}")
+
+
+def _drop_together(connection: sa.Connection, tables: Sequence[str]) -> None:
+    """Drop tables that refer to each other; what others have made upon them keeps all of them."""
+    if not tables:
+        return
+    try:
+        connection.exec_driver_sql(f"DROP TABLE {', '.join(tables)}")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") != _NEEDED_BY_OTHERS:
+            raise
+        said = " ".join(str(error.orig).partition("DETAIL:")[2].partition("HINT:")[0].split())
+        raise ConflictError(
+            f"Others have made something upon MLflow's tables, which would go with them ({said}): drop it first, or "
+            "give a database of its own.",
+            code="not_empty",
+        ) from error
 
 
 def _require_room(connection: sa.Connection, address: DatabaseAddress, family: Family) -> None:
