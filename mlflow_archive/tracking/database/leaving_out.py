@@ -27,9 +27,6 @@ AUTH_TABLES = frozenset(
         "workspace_permissions",
     }
 )
-#: The state of an exact restore; only in a database that was restored and not cleared.
-STATE_TABLE = "mlflow_archive_restore"
-
 _IN_THE_RECORD = "the revision is in the record"
 _OF_A_SERVER = "who holds what in a running server"
 _UNSAFE = "its name is not one that is safe everywhere, and none of MLflow's"
@@ -38,7 +35,8 @@ _REASONS = (
     (re.compile(r"alembic_version(_auth)?"), _IN_THE_RECORD),
     (re.compile(r"job_locks|scheduler_leases"), _OF_A_SERVER),
     (re.compile(r"sql_\w+_daily_rollups|sql_trace_rollup_rebuild_queue"), _DERIVED),
-    (re.compile(STATE_TABLE), "the state of an exact restore"),
+    # Only in a database whose restore was interrupted just before its end.
+    (re.compile(r"mlflow_archive_(restore|revision)(_auth)?"), "the state of an exact restore"),
 )
 
 

@@ -24,6 +24,7 @@ from mlflow_archive.tracking.database.addresses import database_address
 from mlflow_archive.tracking.database.exact import schema, state
 from mlflow_archive.tracking.database.exact.families import OF_BASIC_AUTH
 from mlflow_archive.tracking.database.exact.sink import ExactSink
+from mlflow_archive.tracking.database.leaving_out import reason_to_leave_out
 from tests.databases.filled import unpack
 from tests.servers import MlflowServer
 from tests.tracking.database.exact.archives import rows_of
@@ -47,6 +48,9 @@ first.add_role_permission(role.id, "registered_model", "*", "READ")
 first.assign_role_to_user(alice.id, role.id)
 """
 PASSWORDS = {"admin": "of nobody 12", "alice": "wonderland 12", "Bob": "builder of 12"}
+
+
+_STATE = "the state of an exact restore"
 
 
 def driver(uri):
@@ -224,6 +228,7 @@ def test_a_restore_that_is_interrupted_between_the_two_goes_on(archive, fresh, t
         with pytest.raises(KeyboardInterrupt):
             restore(archive, uri, users)
     assert query(uri, "SELECT version_num FROM alembic_version") == [(schema.head(),)]
+    assert {reason_to_leave_out(name) for name in tables_of(uri) if "mlflow_archive" in name} == {_STATE}
     assert restore(archive, uri, users).status == "complete"
     assert rows_of_users(users) == rows_of_users(fresh["source"])
     assert not {name for name in tables_of(uri) | tables_of(users) if name.startswith("mlflow_archive")}
