@@ -50,9 +50,14 @@ def all_rows(connection: sa.Connection, table: sa.Table, columns: Sequence[str])
     # The names come from the database itself, and are quoted.
     statement = f"SELECT {shown} FROM {quoted(connection, table.name)}"  # noqa: S608
     result = connection.exec_driver_sql(statement, execution_options={"stream_results": True})
+    # SQLite's own cursor has tuples, and makes no other object of each row.
+    cursor = result.cursor if connection.dialect.name == "sqlite" else None
     try:
-        while piece := result.fetchmany(_PIECE):
-            yield [tuple(row) for row in piece]
+        while piece := (cursor or result).fetchmany(_PIECE):
+            yield piece if cursor else [*map(tuple, piece)]
+    except connection.dialect.loaded_dbapi.Error as error:
+        # As SQLAlchemy tells the errors of answers that go through it.
+        raise DBAPIError(statement, None, error) from error
     finally:
         result.close()
 
