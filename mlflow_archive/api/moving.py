@@ -157,8 +157,9 @@ def restore(  # noqa: PLR0913 - the choices of a restore
             (`mlflow_archive.Renaming`).
         rename_models: The same for registered models and prompts.
         activate: Switch on what acts by itself (webhooks, online scorers); otherwise it is restored switched off.
-        exact: Bring the tables of the archive into the empty database that ``tracking_uri`` names; every id and time
-            stays. Repeated, it goes on where it was interrupted.
+        exact: Bring the archive into the empty database that ``tracking_uri`` names; every id and time stays. From its
+            tables; where it has none, or a part of it is asked for, from its objects. Repeated, it goes on where it was
+            interrupted; from objects it begins anew.
         move_artifacts: With ``exact``: beginning of artifact addresses -> what takes its place; the files go there.
         start_over: With ``exact``: clear what an interrupted exact restore left, even that of another archive.
         auth_database: With ``exact``: the database of MLflow's basic authentication, for the users and permissions of

@@ -11,8 +11,9 @@ exact_options = options.together(
     click.option(
         "--exact",
         is_flag=True,
-        help="Bring the archive's tables into the empty database that --tracking-uri names (sqlite:///..., "
-        "postgresql://..., mysql://...): every id and time stays. Repeated, it goes on where it was interrupted.",
+        help="Bring the archive into the empty database that --tracking-uri names (sqlite:///..., postgresql://..., "
+        "mysql://...): every id and time stays. From its tables; where it has none, or a part of it is asked for, from "
+        "its objects. Repeated, it goes on where it was interrupted; from objects it begins anew.",
     ),
     click.option(
         "--move-artifacts",
