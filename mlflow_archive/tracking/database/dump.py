@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mlflow_archive.spec.kinds import Kind
-from mlflow_archive.spec.records.database import DatabaseRecord, DatabaseTable, LeftOutTable
+from mlflow_archive.spec.records.database import TABLE_NAME, DatabaseRecord, DatabaseTable, LeftOutTable
 from mlflow_archive.stream import Blob, Content, Item, ObjectKey
 from mlflow_archive.tracking.database.columns import ReadColumn, json_texts, read_columns
 from mlflow_archive.tracking.database.leaving_out import (
@@ -121,7 +121,15 @@ class _Database:
             if dumped.told.rows:
                 withheld.update(column.withheld for column in dumped.told.columns if column.withheld)
                 there.update(self._wishes.stored(dumped.told.name))
-        return (*self._unknown(), *secret_notes(there), *withheld_note(withheld))
+        return (*self._unknown(), *self._unsafe(), *secret_notes(there), *withheld_note(withheld))
+
+    def _unsafe(self) -> tuple[str, ...]:
+        """Name the tables with rows that no file is named after."""
+        tables = [self._snapshot.tables[name] for name in sorted(self._reasons()) if not TABLE_NAME.fullmatch(name)]
+        counted = [f"{table.name!r} ({rows:,} rows)" for table in tables if (rows := self._snapshot.count(table))]
+        if not counted:
+            return ()
+        return (f"Not in the archive, as the names of these tables are not safe everywhere: {', '.join(counted)}.",)
 
     def _unknown(self) -> tuple[str, ...]:
         if self._id != TRACKING or self._snapshot.revision in RELEASES:

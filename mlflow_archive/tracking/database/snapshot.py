@@ -235,7 +235,8 @@ class Snapshot:
     def _learn(self, version_table: str, must_have: str) -> None:
         metadata = sa.MetaData()
         with self._connection() as connection:
-            metadata.reflect(connection)
+            # A table of others may have a key to one that is gone.
+            metadata.reflect(connection, resolve_fks=False)
         self.tables = dict(metadata.tables)
         for column in (column for table in self.tables.values() for column in table.columns):
             if isinstance(column.type, sa.Float):
@@ -343,7 +344,7 @@ def _begin(connection: sa.Connection, *statements: str) -> sa.Connection:
     return connection
 
 
-def after(keys: Sequence[sa.Column[Any]], last: tuple[Any, ...], dialect: str) -> sa.ColumnElement[bool]:
+def after(keys: Sequence[sa.ColumnElement[Any]], last: tuple[Any, ...], dialect: str) -> sa.ColumnElement[bool]:
     """Return the condition for the rows after the last one, in the order of the keys.
 
     MSSQL compares no rows, and MySQL and MariaDB no rows by an index: they would begin each piece at the first row.

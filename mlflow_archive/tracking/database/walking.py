@@ -51,7 +51,7 @@ def _by_key(
     statement = sa.select(*shown).order_by(*keys).limit(size)
     last: Row | None = None
     while True:
-        found = snapshot.raw(statement if last is None else statement.where(after(keys, last, snapshot.dialect)))
+        found = snapshot.raw(statement if last is None else statement.where(_behind(keys, last, snapshot.dialect)))
         if found:
             yield list(zip(*found, strict=True))
         if len(found) < size:
@@ -69,9 +69,16 @@ def _weighed(
     for weights, *names in _by_key(snapshot, table, [weight], BATCH_ROWS):
         first = 0
         for end in _ends([int(one) for one in weights]):
-            rest = statement if last is None else statement.where(after(keys, last, snapshot.dialect))
+            rest = statement if last is None else statement.where(_behind(keys, last, snapshot.dialect))
             yield list(zip(*snapshot.raw(rest.limit(end + 1 - first)), strict=True))
             last, first = tuple(name[end] for name in names), end + 1
+
+
+def _behind(keys: Sequence[sa.Column[Any]], last: Row, dialect: str) -> sa.ColumnElement[bool]:
+    """Return the condition for the rows after the last one, whose key is as the driver gave it."""
+    # SQLite's has no times: SQLAlchemy would make its own texts of them, and takes no text for one.
+    raw = [sa.type_coerce(key, _RAW) for key in keys] if dialect == "sqlite" else [*keys]
+    return after(raw, last, dialect)
 
 
 def _ends(weights: Sequence[int]) -> Iterator[int]:
