@@ -125,9 +125,11 @@ def _knows(revision: str, family: Family = OF_TRACKING_SERVER) -> bool:
     from alembic.util.exc import CommandError
 
     try:
-        return _script(family).get_revision(revision) is not None
+        found = _script(family).get_revision(revision) if revision else None
     except CommandError:
         return False
+    # Alembic also takes the beginning of one, and words such as "heads", which mean another schema with each MLflow.
+    return found is not None and str(found.revision) == revision
 
 
 def _script(family: Family) -> Any:
