@@ -162,6 +162,7 @@ def test_a_server_that_is_gone_is_restored_from_its_database(
     client.log_metric(run_id, "f1", 0.5)
     client.log_text(run_id, "hello", "notes.txt")
     experiment_id = client.get_run(run_id).info.experiment_id
+    assert run(["backup", "over-the-api", "--tracking-uri", server.uri], tmp_path).returncode == 0
     server.stop()
     name = urlsplit(old).path[1:]
     administer(postgresql, block("sql", "postgresql").replace("DATABASE mlflow", f'DATABASE "{name}"'), name)
@@ -174,6 +175,9 @@ def test_a_server_that_is_gone_is_restored_from_its_database(
     }
     run_all(of("disaster", **places), tmp_path)
 
+    compared = run(["diff", "over-the-api", "nightly", "--json"], tmp_path)
+    assert compared.returncode == 0, compared.stdout
+    assert json.loads(compared.stdout)["equal"] == {"experiment": 2, "run": 1}
     source = json.loads((tmp_path / "nightly" / "manifest.json").read_bytes())["source"]
     assert (source["dialect"], source["uri"]) == ("postgresql", f"postgresql://127.0.0.1:{postgresql.port}/{name}")
     assert source["revision"] in RELEASES
