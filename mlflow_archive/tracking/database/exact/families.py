@@ -120,7 +120,7 @@ class _Users(Family):
             )
 
     def known_among(self, tables: Collection[str]) -> frozenset[str]:
-        return frozenset(name for name in tables if name in AUTH_TABLES or name.endswith("_permissions"))
+        return AUTH_TABLES & frozenset(tables)
 
     def config(self) -> Any:
         import mlflow

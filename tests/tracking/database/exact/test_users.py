@@ -198,6 +198,11 @@ def test_nothing_is_written_where_other_users_are(archive, fresh, tmp_path):
         restore(archive, f"sqlite:///{before[1]}", f"sqlite:///{before[0]}")
     assert before[0].read_bytes() == data
     assert not before[1].exists()
+    query(f"sqlite:///{before[0]}", "DROP TABLE users")
+    query(f"sqlite:///{before[0]}", "CREATE TABLE own_permissions (id INTEGER)")
+    with pytest.raises(ConflictError, match=r"not MLflow's \(own_permissions\)"):
+        restore(archive, f"sqlite:///{before[1]}", f"sqlite:///{before[0]}")
+    assert not before[1].exists()
 
 
 def test_where_mlflow_cannot_keep_users_none_are_restored(archive, tmp_path):
