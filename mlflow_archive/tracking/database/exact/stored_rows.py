@@ -132,7 +132,11 @@ class StoredRows(RowSource):
         for table in self.record.tables:
             if table.name in self.tables:
                 if table.name not in self._blobs:
-                    raise IntegrityError(f"The archive has no rows of the table {table.name}.", code="not_understood")
+                    raise IntegrityError(
+                        f"The archive has no rows of the table {table.name}, which its backup could not read or "
+                        "somebody took away: if it has objects, --without database makes the rows from them.",
+                        code="lost_table",
+                    )
                 yield table
 
     def _columns(self, table: DatabaseTable) -> list[Carried]:
