@@ -99,8 +99,7 @@ class Routes:
         deep = _DEPTHS.get(owner.kind, 0) if uri.endswith("/artifacts") else 0
         if path.is_absolute() and any(map(_tells, (path, *[*path.parents][: deep or 1]))):
             return
-        parts = uri.rsplit("/", deep)
-        root = parts[0] if len(parts) > deep and parts[0] else uri
+        root = root_of(owner)
         if not path.is_absolute():
             reason = f"The address {root} begins where the server was started, which nothing here tells"
         elif place.mapped:
@@ -152,6 +151,17 @@ class Routes:
         if folder is not None:
             return Place(Way.LOCAL, str(Path(folder, rest)), mapped=True)
         return _in_store(f"{target.rstrip('/')}/{rest}", mapped=True)
+
+
+def root_of(owner: ArtifactOwner) -> str:
+    """Return the address below which the objects of all experiments are, as far as an object's own one tells it.
+
+    That is ``<root>`` of ``<root>/<experiment>/<run>/artifacts``, otherwise the whole address.
+    """
+    uri = owner.uri.rstrip("/")
+    deep = _DEPTHS.get(owner.kind, 0) if uri.endswith("/artifacts") else 0
+    parts = uri.rsplit("/", deep)
+    return parts[0] if len(parts) > deep and parts[0] else uri
 
 
 def local_path(uri: str) -> str | None:

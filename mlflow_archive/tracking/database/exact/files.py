@@ -20,7 +20,7 @@ from mlflow_archive.spec.records.trace import TraceRecord
 from mlflow_archive.storage.hashing import Digest
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactFile, ArtifactOwner
-from mlflow_archive.tracking.artifact_routes import Routes, Way
+from mlflow_archive.tracking.artifact_routes import Place, Routes, Way, root_of
 from mlflow_archive.tracking.artifacts import open_artifacts
 from mlflow_archive.tracking.database.addresses import DatabaseAddress
 from mlflow_archive.tracking.database.exact.roots import Moves
@@ -63,6 +63,7 @@ class ExactFiles:
             UsageError: A root lacks a side.
         """
         nobody = _NoServer(address)
+        self._beside = address.file.parent if address.file else None
         self._moves = moves
         self._overwrite = overwrite
         self._routes = Routes(nobody, roots)
@@ -154,10 +155,23 @@ class ExactFiles:
                 "--artifact-root ./=/folder, or rewrite it by --move-artifacts.",
                 code="artifact_root",
             )
+        if place.way is Way.LOCAL and not self._is_named(place, owner):
+            # An archive may be anybody's: it does not choose folders of this machine.
+            root = root_of(owner)
+            raise UsageError(
+                f"The files belong into {root} on this machine: allow it by --artifact-root {root}={root}, or choose "
+                "another folder by --move-artifacts.",
+                code="artifact_root",
+            )
         if place.way is Way.SERVER:
             raise UsageError(
                 f"Only a server reaches {owner.uri}: say where it is by --artifact-root.", code="artifact_root"
             )
+
+    def _is_named(self, place: Place, owner: ArtifactOwner) -> bool:
+        """Tell whether a folder of this machine was named by who restores, or is where the SQLite file is."""
+        beside = self._beside is not None and Path(place.path).is_relative_to(self._beside)
+        return place.mapped or beside or self._moves.lead_to(owner.uri)
 
 
 def _address(record: Record, role: str) -> str | None:

@@ -48,6 +48,10 @@ class Moves:
                 return _joined(old, new, address[len(old) :])
         return address
 
+    def lead_to(self, address: str) -> bool:
+        """Tell whether an address begins as those that were moved do."""
+        return any(address == new or address.startswith(f"{new.rstrip('/')}/") for _, new in self._moves)
+
     def rewrite(self, connection: sa.Connection, tables: Mapping[str, sa.Table]) -> None:
         """Rewrite the addresses in the database, set by set."""
         if not self._moves:
