@@ -16,6 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from mlflow_archive.errors import ConflictError
+
 TABLE = "mlflow_archive_restore"
 REVISION_TABLE = "mlflow_archive_revision"
 VERSION_TABLE = "alembic_version"
@@ -117,23 +119,34 @@ def has_table(connection: sa.Connection, name: str) -> bool:
 
 
 def read(connection: sa.Connection, names: Names = OF_TRACKING) -> State | None:
-    """Return what a restore left; None if there is nothing of one."""
+    """Return what a restore left; None if there is nothing of one.
+
+    Raises:
+        ConflictError: Another version wrote it, in its own form.
+    """
     if not has_table(connection, names.table):
         return None
     state = names.state
     found = {str(row.item): str(row.value) for row in connection.execute(sa.select(state.c.item, state.c.value))}
     if "identity" not in found or "phase" not in found:
         return None
-    return State(
-        Identity(**json.loads(found["identity"])),
-        found["phase"],
-        {
-            item.removeprefix(_OF_TABLE): Loaded(**json.loads(value))
-            for item, value in found.items()
-            if item.startswith(_OF_TABLE)
-        },
-        tuple(tuple(key) for key in json.loads(found.get("foreign_keys", "[]"))),
-    )
+    try:
+        return State(
+            Identity(**json.loads(found["identity"])),
+            found["phase"],
+            {
+                item.removeprefix(_OF_TABLE): Loaded(**json.loads(value))
+                for item, value in found.items()
+                if item.startswith(_OF_TABLE)
+            },
+            tuple(tuple(key) for key in json.loads(found.get("foreign_keys", "[]"))),
+        )
+    except (TypeError, ValueError) as error:
+        raise ConflictError(
+            "The database holds an exact restore of another version of mlflow-archive: complete it by the version that "
+            "began it, or give another database.",
+            code="other_restore",
+        ) from error
 
 
 def marked(connection: sa.Connection, names: Names = OF_TRACKING) -> bool:
