@@ -128,3 +128,8 @@ def test_a_database_that_is_half_restored_is_no_source(place: Path, uri: str) ->
         connection.commit()
     for words in (["backup", "b"], ["backup", "b", "--only", "experiments"]):
         assert "is half restored" in refused(place, *words, "--tracking-uri", uri, code=ExitCode.CONFLICT)
+
+
+def test_hashes_of_passwords_are_asked_for_with_their_users(place: Path, uri: str) -> None:
+    said = refused(place, "backup", "a", "--tracking-uri", uri, "--with", "password-hashes", code=ExitCode.USAGE)
+    assert "--auth-database" in said

@@ -73,6 +73,8 @@ def backup(
     from mlflow_archive import api
     from mlflow_archive.cli.summary import show_report
 
+    if "password-hashes" in secrets and auth_database is None:
+        raise click.UsageError("--with password-hashes is of the users that --auth-database stores: give it too.")
     with output.watching() as observer:
         report = api.backup(
             tracking_uri,
