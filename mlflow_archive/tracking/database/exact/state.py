@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from mlflow_archive.errors import ConflictError
+from mlflow_archive.tracking.database.revisions import RESTORE_UNDERWAY
 
 TABLE = "mlflow_archive_restore"
 REVISION_TABLE = "mlflow_archive_revision"
 VERSION_TABLE = "alembic_version"
 #: At most 32 characters, as the column has.
-MARKER = "mlflow_archive_restore_underway"
+MARKER = RESTORE_UNDERWAY
 
 #: The schema is being made; only where that is no transaction.
 SCHEMA = "schema"
