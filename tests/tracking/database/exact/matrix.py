@@ -11,11 +11,15 @@ from tests.comparison import describe
 from tests.comparison.compare import compare_rows
 from tests.databases.filled import NEWEST, fill_newest, unpack
 from tests.databases.fixtures import Databases
-from tests.databases.rows import Tables, differences, read_tables, without_signs_of_zeros
+from tests.databases.rows import Tables, differences, read_tables, revision_of, without_signs_of_zeros
 from tests.servers import QuickServers, with_driver
 
 #: With nothing left out, as what was left out cannot be compared.
 SECRETS = ("gateway-secrets", "webhook-secrets", "job-tokens", "password-hashes")
+#: Columns that MLflow's own migrations fill with something else each time, and why.
+MADE_BY_MIGRATIONS = {
+    "jobs.last_update_time": "the migration to 3.17 calls off jobs under way, and notes the time of it"
+}
 MLFLOW_ALONE = "tests.tracking.database.exact.mlflow_alone"
 
 
@@ -25,12 +29,14 @@ class Origin:
 
     Attributes:
         archive: Where its archive is.
+        upgraded: It was of an older MLflow.
         workspaces: It has more than the default one.
         tables: Its rows after MLflow itself upgraded it.
         shown: What the public client shows of it, behind a server.
     """
 
     archive: Path
+    upgraded: bool
     workspaces: bool
     tables: Tables
     shown: list[dict[str, Any]]
@@ -50,16 +56,21 @@ def new_origin(database: str, folder: Path, servers: QuickServers) -> Origin:
     return _origin(database, folder / "artifacts", folder, servers, workspaces=True)
 
 
+def _may_be(difference: str, origin: Origin) -> bool:
+    return origin.upgraded and difference.partition(":")[0] in MADE_BY_MIGRATIONS
+
+
 def _origin(uri: str, artifacts: Path, folder: Path, servers: QuickServers, *, workspaces: bool) -> Origin:
     archive = folder / "archive"
     report = api.backup(uri, str(archive), artifact_roots={"mlflow-artifacts:/": str(artifacts)}, secrets=SECRETS)
     others = [loss for loss in report.losses if "s3://bucket" not in loss.reason and "dbfs:" not in loss.reason]
     assert not others, others
+    before = revision_of(read_tables(uri))
     servers.call(f"{MLFLOW_ALONE}:upgrade", with_driver(uri))
     tables = read_tables(uri)
     with servers.serving(uri, artifacts, workspaces=workspaces) as address:
         shown = servers.rows(address)
-    return Origin(archive, workspaces, tables, shown)
+    return Origin(archive, revision_of(tables) != before, workspaces, tables, shown)
 
 
 def check(origin: Origin, place: Databases, folder: Path, servers: QuickServers) -> None:
@@ -75,7 +86,7 @@ def check(origin: Origin, place: Databases, folder: Path, servers: QuickServers)
     )
     assert {loss.kind for loss in report.losses} <= {"registered_model", "run"}, report.losses
     tables = origin.tables if place.dialect == "postgresql" else without_signs_of_zeros(origin.tables)
-    found = differences(tables, read_tables(target))
+    found = [one for one in differences(tables, read_tables(target)) if not _may_be(one, origin)]
     assert not found, "\n".join(found)
     with servers.serving(target, artifacts, workspaces=origin.workspaces) as address:
         shown = compare_rows(origin.shown, servers.rows(address), limits={})
