@@ -11,7 +11,7 @@ growing, jittered pauses, for calls that may be repeated. At most ``parallelism`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -29,6 +29,12 @@ def shows_all(client: ServerClient) -> bool:
     So nothing has to be asked for a second time, one by one.
     """
     return getattr(client, "shows_all", False)
+
+
+def notes_of(client: ServerClient) -> tuple[str, ...]:
+    """Return sentences on what is there and in none of its answers, as far as it can tell: that of a database can."""
+    tell: Callable[[], tuple[str, ...]] = getattr(client, "notes", tuple)
+    return tell()
 
 
 class ServerClient(Protocol):

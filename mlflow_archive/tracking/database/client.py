@@ -23,6 +23,7 @@ from mlflow_archive.tracking.database.revisions import release_after, release_of
 from mlflow_archive.tracking.database.secrets import PLAIN, TableWishes
 from mlflow_archive.tracking.database.snapshot import Snapshot
 from mlflow_archive.tracking.database.trace_rows import TraceRows
+from mlflow_archive.tracking.database.unplaced import unplaced_notes
 
 #: Modules of `mlflow_archive.tracking.database.answers`.
 _FAMILIES = (
@@ -105,6 +106,10 @@ class DatabaseClient:
         self.trace_store = TraceRows(snapshot)
         self._calls = 0
         self._lock = threading.Lock()
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what of the database is in no answer."""
+        return unplaced_notes(self.snapshot)
 
     @property
     def request_count(self) -> int:

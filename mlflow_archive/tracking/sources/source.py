@@ -15,7 +15,7 @@ from mlflow_archive.spec.selection import Selection
 from mlflow_archive.stream import Item, ObjectKey
 from mlflow_archive.tracking.artifacts import ArtifactAccess
 from mlflow_archive.tracking.capabilities import JOBS, kinds_of
-from mlflow_archive.tracking.client import ServerClient
+from mlflow_archive.tracking.client import ServerClient, notes_of
 from mlflow_archive.tracking.metrics import histories_of
 from mlflow_archive.tracking.sources import (
     database,
@@ -128,7 +128,7 @@ class MlflowSource:
         """Say what is there that no client can read."""
         client = self._reading.client
         if self._reading.shows_all:
-            return tuple(self._reading.notes)
+            return (*self._reading.notes, *notes_of(client))
         general = [
             "Users, roles and password hashes of MLflow's basic authentication are not in a backup over the API."
         ]

@@ -220,3 +220,18 @@ def test_what_an_old_server_left_is_read_as_the_newest_tells_it(old_database, ve
         runs = read(sql, Kind.RUN, Selection(artifacts=False))
     with_models = [seen for seen in runs.values() if seen.record["model_inputs"] or seen.record["model_outputs"]]
     assert (len(runs), len(with_models)) == LEFT_BY[version]
+
+
+def test_rows_that_mlflow_shows_nowhere_are_told(database):
+    filling = Filling(database, database.parent)
+    for number in (1, 2):
+        filling.experiment(number, f"e{number}")
+        filling.runs(number, number)
+    with closing(by_sql(f"sqlite:///{database}")) as source:
+        assert source.notes() == ()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM experiments WHERE experiment_id = 2")
+    with closing(by_sql(f"sqlite:///{database}")) as source:
+        assert len(read(source, Kind.RUN, Selection(artifacts=False))) == 1
+        (note,) = source.notes()
+    assert note.startswith("Rows of runs whose row of experiments is not there: 2.")
