@@ -20,7 +20,7 @@ from mlflow_archive.spec.records.trace import TraceRecord
 from mlflow_archive.storage.hashing import Digest
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.artifact_contract import ArtifactFile, ArtifactOwner
-from mlflow_archive.tracking.artifact_routes import Place, Routes, Way, root_of
+from mlflow_archive.tracking.artifact_routes import Place, Routes, Way, local_path, root_of
 from mlflow_archive.tracking.artifacts import open_artifacts
 from mlflow_archive.tracking.database.addresses import DatabaseAddress
 from mlflow_archive.tracking.database.exact.roots import Moves
@@ -63,7 +63,7 @@ class ExactFiles:
             UsageError: A root lacks a side.
         """
         nobody = _NoServer(address)
-        self._beside = address.file.parent if address.file else None
+        self._named = _folders(address, roots)
         self._moves = moves
         self._overwrite = overwrite
         self._routes = Routes(nobody, roots)
@@ -169,9 +169,16 @@ class ExactFiles:
             )
 
     def _is_named(self, place: Place, owner: ArtifactOwner) -> bool:
-        """Tell whether a folder of this machine was named by who restores, or is where the SQLite file is."""
-        beside = self._beside is not None and Path(place.path).is_relative_to(self._beside)
-        return place.mapped or beside or self._moves.lead_to(owner.uri)
+        """Tell whether a folder of this machine was named by who restores, or is MLflow's own beside a SQLite file."""
+        return self._moves.lead_to(owner.uri) or any(Path(place.path).is_relative_to(named) for named in self._named)
+
+
+def _folders(address: DatabaseAddress, roots: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders of this machine that may be written into."""
+    given = [Path(path).absolute() for root in roots.values() if (path := local_path(root)) is not None]
+    # Not all that is beside the file, which may be a home folder.
+    beside = [address.file.parent / name for name in ("mlruns", "mlartifacts")] if address.file else []
+    return (*given, *beside)
 
 
 def _address(record: Record, role: str) -> str | None:

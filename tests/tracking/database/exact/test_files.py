@@ -11,7 +11,15 @@ import pytest
 
 from mlflow_archive import api
 from mlflow_archive.errors import UsageError
+from mlflow_archive.events import Silence
+from mlflow_archive.spec.kinds import Kind
+from mlflow_archive.spec.records import parse_record
+from mlflow_archive.stream import ObjectKey
+from mlflow_archive.tracking.database.addresses import database_address
+from mlflow_archive.tracking.database.exact.files import ExactFiles
+from mlflow_archive.tracking.database.exact.roots import Moves
 from tests.benchmarks.filling import Filling
+from tests.spec.worlds import run
 
 
 @pytest.fixture
@@ -70,3 +78,22 @@ def test_files_come_to_folders_that_were_named(archive, tmp_path, how):
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         ((address,),) = connection.execute("SELECT artifact_uri FROM runs")
     assert address.startswith(str(new if how == "moved" else old))
+
+
+@pytest.mark.parametrize("address", ["{target}/.ssh", "./.ssh", "./bin/1/r1/artifacts", "{target}/mlruns-of-others/x"])
+def test_what_else_is_beside_a_sqlite_file_is_not_named(address, tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    files = ExactFiles(
+        database_address(f"sqlite:///{target / 'mlflow.db'}"),
+        Moves({}),
+        roots={},
+        storage_options=None,
+        overwrite=False,
+        observer=Silence(),
+        parallelism=1,
+    )
+    thing = run(info={**run().record["info"], "artifact_uri": address.format(target=target)})
+    record = parse_record(Kind.RUN, thing.record, "run.json")
+    with closing(files), pytest.raises(UsageError, match="allow it by --artifact-root"):
+        files.require_way(ObjectKey(Kind.RUN, thing.id), record, ["artifacts"])
