@@ -64,7 +64,7 @@ def read_columns(
     for column in table.columns:
         if column.computed is not None:
             continue
-        type_: ColumnType = "json" if (table.name, column.name) in json else _type(column.type)
+        type_: ColumnType = "json" if (table.name, column.name) in json else column_type(column.type)
         word = withheld(column.name)
         told: dict[str, Any] = {"name": column.name, "type": type_, "nullable": bool(column.nullable)}
         if word is None:
@@ -116,7 +116,8 @@ def size_in_bytes(columns: Sequence[ReadColumn], dialect: str) -> sa.ColumnEleme
     return total
 
 
-def _type(type_: types.TypeEngine[Any]) -> ColumnType:
+def column_type(type_: types.TypeEngine[Any]) -> ColumnType:
+    """Return the word for what a column holds."""
     if isinstance(type_, mysql.TINYINT) and type_.display_width == 1:
         return "boolean"
     for kind, word in _TYPES:

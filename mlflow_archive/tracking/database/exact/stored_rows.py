@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from mlflow_archive.spec.loss import Loss
 from mlflow_archive.spec.records.database import DatabaseRecord, DatabaseTable
 from mlflow_archive.stream import Blob, Content, ObjectKey
 from mlflow_archive.tracking.database import parquet
+from mlflow_archive.tracking.database.columns import column_type
 from mlflow_archive.tracking.database.exact.families import OF_TRACKING_SERVER, Family
 from mlflow_archive.tracking.database.exact.fitness import Fitness
 from mlflow_archive.tracking.database.exact.loading import load_table
 from mlflow_archive.tracking.database.exact.rows import Piece, RowSource, empty
+from mlflow_archive.tracking.database.exact.state import Loaded
 from mlflow_archive.tracking.database.exact.values import Carried, Carrier, Row
 
+_NUMBERS = frozenset({"integer", "float", "boolean"})
 #: Servers fail at a password that is NULL; an empty one is nobody's.
 _PASSWORDS = ("users", "password_hash")
 _NOBODY = (
@@ -81,6 +84,23 @@ class StoredRows(RowSource):
             for column in table.columns
             if column.withheld and table.rows
         )
+
+    def take_tables(self, tables: Mapping[str, sa.Table], loaded: Mapping[str, Loaded] | None = None) -> None:
+        """Learn the tables of the database, and hold the archive's against them.
+
+        Raises:
+            IntegrityError: The archive has texts where MLflow has numbers, which SQLite would take without a word.
+        """
+        super().take_tables(tables, loaded)
+        for table in self.record.tables:
+            for column in table.columns if table.rows and table.name in tables else ():
+                target = tables[table.name].c.get(column.name)
+                if target is not None and column_type(target.type) in _NUMBERS and column.type not in _NUMBERS:
+                    raise IntegrityError(
+                        f"The archive has values of the type {column.type} for {table.name}.{column.name}, where "
+                        "MLflow has numbers: these are no tables of an MLflow database.",
+                        code="not_understood",
+                    )
 
     def make_room(self, connection: sa.Connection) -> None:
         """Delete the rows that migrations made in tables of the archive."""

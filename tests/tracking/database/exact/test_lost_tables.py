@@ -1,4 +1,4 @@
-"""An archive that lost a table is not restored as if it were whole, and says what can be done."""
+"""An archive that lost a table, or has what is none of MLflow's, is not restored as if it were whole."""
 
 from __future__ import annotations
 
@@ -22,4 +22,18 @@ def test_a_table_with_a_value_that_is_no_text_is_lost_and_missed(value, tmp_path
     with pytest.raises(IntegrityError, match=r"no rows of the table params.* --without database") as error:
         restore(archive, f"sqlite:///{tmp_path / 'new.db'}")
     assert error.value.code == "lost_table"
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_texts_are_no_numbers(tmp_path):
+    path = unpack("2.9.2", tmp_path / "old")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        schema = (
+            "UPDATE sqlite_master SET sql = replace(sql, 'start_time BIGINT', 'start_time TEXT') WHERE name = 'runs'"
+        )
+        assert connection.execute(schema).rowcount == 1
+    archive = archive_tables(f"sqlite:///{path}", tmp_path / "a")
+    with pytest.raises(IntegrityError, match=r"type text for runs\.start_time, where MLflow has numbers"):
+        restore(archive, f"sqlite:///{tmp_path / 'new.db'}")
     assert not (tmp_path / "new.db").exists()
