@@ -7,12 +7,23 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from mlflow.version import VERSION
+from packaging.version import Version
 
+from tests.databases.filled import NEWEST
 from tests.seeding import seed_server
 from tests.servers import EmptyDatabases, MlflowServer
 
 pytest_plugins = ["tests.databases.fixtures"]
 StartServer = Callable[..., MlflowServer]
+#: Exact restores need an MLflow that knows every revision there is: an older one refuses what is newer than itself.
+_OF_THE_NEWEST = (
+    "tracking/database/exact",
+    "tracking/database/made",
+    "roundtrip/test_full_circle.py",
+    "test_databases_guide.py",
+)
+collect_ignore = [] if Version(VERSION) >= Version(NEWEST) else [*_OF_THE_NEWEST]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
