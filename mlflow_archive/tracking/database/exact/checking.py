@@ -68,7 +68,7 @@ def dangling(connection: sa.Connection, tables: Mapping[str, sa.Table], why: str
             pairs = [(tables[name].c[column], tables[other].c[named])]
             found.append((name, other, _loose(connection, pairs, condition)))
     return tuple(
-        f"{number:,} rows of {name} name rows of {other} that are not there; {why}."
+        f"Rows of {name} that name rows of {other} which are not there: {number:,}; {why}."
         for name, other, number in found
         if number
     )

@@ -226,7 +226,7 @@ def test_hard_rows_come_back_and_nothing_acts_by_itself(kind, archive_with, targ
     assert "secrets.encrypted_value is empty: the archive was made without gateway-secrets." in report.notes
     assert query(uri, "SELECT description FROM workspaces WHERE name = 'team-a'") == [("of a team",)]
     assert query(uri, "SELECT name FROM experiments WHERE workspace = 'team-a'") == [("empty",)]
-    assert any("registered_models name rows of workspaces that are not there" in note for note in report.notes)
+    assert any("registered_models that name rows of workspaces which are not there" in note for note in report.notes)
     # All indexes and keys that were set aside for the rows are MLflow's own again.
     fresh = new_mlflow_database(kind)
     made, own = structure_of(uri), structure_of(fresh)

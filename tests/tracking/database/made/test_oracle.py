@@ -75,10 +75,10 @@ def test_what_had_to_be_given_is_told_once(made):
     assert rows.losses == ()
     assert len(rows.notes) == 5
     for words in (
-        "3 runs were deleted",
-        "2 model definitions",
+        "runs were deleted (3 here)",
+        "no answer of a server: 2; they have none now",
         "2 webhooks",
-        "3 numbers of versions",
+        "Versions that the archive lacks between others: 3;",
         "linked to runs",
     ):
         assert sum(words in note for note in rows.notes) == 1, words

@@ -25,10 +25,10 @@ from mlflow_archive.tracking.database.exact.made.values import finite_float, jso
 from mlflow_archive.tracking.paging import integer, member, objects, text
 
 _SECRETS = (
-    "{n} model definitions of the AI gateway had a secret, which is in no answer of a server: they have none now; set "
-    "the secrets anew."
+    "Model definitions of the AI gateway that had a secret, which is in no answer of a server: {n}; they have none "
+    "now, set the secrets anew."
 )
-_LOST_CONFIGS = "{n} places of guardrails at endpoints name guardrails that are not in the archive; they are left out."
+_LOST_CONFIGS = "Guardrails at endpoints which are not in the archive themselves: {n}; they are left out."
 
 
 def rows(making: Making, key: ObjectKey, content: Content) -> Iterator[TableRows]:

@@ -18,7 +18,7 @@ from mlflow_archive.tracking.paging import integer, number, text
 
 _STATUSES = {"LOGGED_MODEL_PENDING": 1, "LOGGED_MODEL_READY": 2, "LOGGED_MODEL_UPLOAD_FAILED": 3}
 _NO_RUN = (
-    "{n} points of logged models were logged in runs that are not in the archive; a database cannot hold them without."
+    "Points of logged models that were logged in runs which are not in the archive: {n}; a database cannot hold them."
 )
 
 

@@ -31,7 +31,7 @@ _TOMBSTONE: Row = {
 #: More missing numbers than this are none that somebody deleted.
 _MOST_TOMBSTONES = 100_000
 _GAPS = (
-    "{n} numbers of versions are missing in the archive: they are marked as deleted, as at the source. The deleted "
+    "Versions that the archive lacks between others: {n}; they are marked as deleted, as at the source. Deleted "
     "versions after the newest one of a model or prompt are in no answer of a server, so that their numbers will be "
     "given again."
 )

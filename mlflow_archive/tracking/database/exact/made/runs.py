@@ -21,10 +21,10 @@ from mlflow_archive.tracking.database.exact.made.metrics import metric_rows
 #: What `create_run` writes into columns that no API shows; those of old runs are known where the source was SQL.
 _LEGACY = {"source_type": "UNKNOWN", "source_name": "", "entry_point_name": "", "source_version": ""}
 _DELETED = (
-    "When {n} runs were deleted is in no answer of a server; they are deleted since the archive was made at the latest."
+    "When runs were deleted ({n} here) is in no answer of a server; it counts as the time when the archive was made."
 )
 _DELETED_NEVER = (
-    "When {n} runs were deleted is in no answer of a server: `mlflow gc` does not find them without being given "
+    "When runs were deleted ({n} here) is in no answer of a server: `mlflow gc` does not find them without being given "
     "their ids."
 )
 

@@ -43,8 +43,8 @@ _COST_COLUMNS = ("input_cost", "output_cost", "total_cost")
 _IN_DATABASE = "TRACKING_STORE"
 _LONGEST_PREVIEW = 1000
 _MOVED = (
-    "The spans of {n} traces were in an archive of MLflow's or in files that are not in this one; they are in the "
-    "database now."
+    "Traces whose spans were in an archive of MLflow's, or in files that are not in this one: {n}; their spans are in "
+    "the database now."
 )
 _LINKS = "When traces were linked to runs and prompts is in no answer of a server; it counts as the time of the trace."
 

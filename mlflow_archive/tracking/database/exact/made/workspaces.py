@@ -8,7 +8,7 @@ from mlflow_archive.spec.records.workspace import WorkspaceRecord
 from mlflow_archive.stream import Content, ObjectKey
 from mlflow_archive.tracking.database.exact.made.making import DEFAULT_WORKSPACE, Making, Row, TableRows
 
-_ENABLED = "There are {n} workspaces beside the default one: a server opens the database only with --enable-workspaces."
+_ENABLED = "Workspaces beside the default one: {n}; a server opens the database only with --enable-workspaces."
 
 
 def rows(making: Making, key: ObjectKey, content: Content) -> Iterator[TableRows]:  # noqa: ARG001 - as all makers
